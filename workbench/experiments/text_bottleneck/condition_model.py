@@ -20,19 +20,19 @@ from workbench.arrays import Floats, Rows
 from workbench.bottleneck.fixed_maps import LEAST
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
+from workbench.experiments.text_bottleneck.conditions import BEFORE, ModelCondition
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
-    STAGE,
-    STAGES_OF,
+    CURVES,
+    PROBES,
     Split,
-    curves_of,
     distributions,
-    probes_of,
     split_of,
+    steps_stage,
+    vectors_at,
 )
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.patching import kept_beginnings
-from workbench.loop.positions import run_positions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.patch.inputs import ModelInputs
@@ -81,7 +81,7 @@ class ConditionModel:
 
     context: Run
     lm: LanguageModel
-    when: str
+    condition: ModelCondition
     layers: list[int]
     split: Split = field(init=False)
     states: NDArray[np.floating] = field(init=False)
@@ -92,21 +92,19 @@ class ConditionModel:
 
     def __post_init__(self) -> None:
         context = self.context
-        self.split = split_of(context)
-        readings = context.stage(STAGES_OF[self.when]).tensors("readings")
-        at = run_positions(context).index("confidence")
+        self.split = split_of(context, self.condition)
+        held = vectors_at(context, self.condition, AT_CONFIDENCE)
         self.states, self.held_out_states = (
-            readings["states"][rows][:, self.layers, at]
-            for rows in (self.split.train, self.split.test)
+            held.of(rows)[:, self.layers] for rows in (self.split.train, self.split.test)
         )
-        probes = {PROBE: "before"} | ({} if self.when == "before" else {OWN: self.when})
+        probes = {PROBE: BEFORE} | ({} if self.condition is BEFORE else {OWN: self.condition})
         self.weights = {
-            name: context.stage(STAGE).tensors(probes_of(source))["weights"][self.layers]
+            name: context.stage(steps_stage(source.name)).tensors(PROBES)["weights"][self.layers]
             for name, source in probes.items()
         }
-        kept = context.stage(STAGE)
-        self.out_of_fold = kept.tensors(probes_of(self.when))["out_of_fold"][:, self.layers]
-        self.held_out = kept.tensors(curves_of(self.when))[AT_CONFIDENCE][:, self.layers]
+        kept = context.stage(steps_stage(self.condition.name))
+        self.out_of_fold = kept.tensors(PROBES)["out_of_fold"][:, self.layers]
+        self.held_out = kept.tensors(CURVES)[AT_CONFIDENCE][:, self.layers]
 
     def conversations(self, rows: Rows) -> list[Conversation]:
         """Return the conversations of ``rows`` up to the confidence position."""
@@ -130,7 +128,7 @@ class ConditionModel:
         """Return the mean log-odds of high numbers over questions ``rows``, nats."""
         values = np.asarray(self.context.fmt.scale.values, dtype=np.float64)
         high = values >= (values.min() + values.max()) / 2
-        p = np.maximum(distributions(self.context, self.when)[rows].astype(np.float64), LEAST)
+        p = np.maximum(distributions(self.context, self.condition, rows).astype(np.float64), LEAST)
         return float(np.log(p[:, high].sum(axis=1) / p[:, ~high].sum(axis=1)).mean())
 
     def number_states(self, rows: Rows) -> Tensor:
@@ -196,4 +194,4 @@ class ConditionModel:
             table["written"] = found.written.ravel() / scale.certain
             return Part(table, {})
 
-        return run_parts(stage, planned, compute, f"{description} {self.when}").table
+        return run_parts(stage, planned, compute, f"{description} {self.condition.label}").table

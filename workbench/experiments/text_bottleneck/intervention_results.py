@@ -20,6 +20,7 @@ import pandas as pd
 from workbench.arrays import Bools, Floats, Rows
 from workbench.bottleneck.rank_one_map import Strength
 from workbench.experiments.text_bottleneck.condition_model import NONE, PROBE
+from workbench.experiments.text_bottleneck.conditions import ModelCondition
 from workbench.experiments.text_bottleneck.interventions import (
     DIRECTIONS,
     LEFT,
@@ -140,9 +141,11 @@ class _Graded:
         return auroc2_difference(first, second, self.correct, self.domain, **draw.options)
 
 
-def measure_interventions(context: Run, when: str, split: Split, draw: Bootstrap) -> Interventions:
-    """Measure the changes of the condition ``when``."""
-    stage = context.stage(intervention_stage(when))
+def measure_interventions(
+    context: Run, condition: ModelCondition, split: Split, draw: Bootstrap
+) -> Interventions:
+    """Measure the changes of a condition."""
+    stage = context.stage(intervention_stage(condition.name))
     table, pushes, mapped = (stage.table(name) for name in (DIRECTIONS, PUSHES, MAP))
     patched = _graded(split, table)
     base = {name: _scores(table, patched.rows, name, kind=NONE) for name in SAID}

@@ -47,7 +47,7 @@ from workbench.experiments.text_bottleneck.condition_model import (
     Change,
     ConditionModel,
 )
-from workbench.experiments.text_bottleneck.lens import model_of
+from workbench.experiments.text_bottleneck.conditions import ModelCondition, model_in
 from workbench.loop.patched_items import choose_items
 from workbench.loop.probes import probe_settings
 from workbench.loop.questions import load_questions, spread_rows
@@ -90,19 +90,19 @@ class InterventionPlan:
         return sorted({*spread.tolist()})
 
 
-def intervention_stage(when: str) -> str:
+def intervention_stage(name: str) -> str:
     """Return the name of the stage of a condition."""
-    return f"bottleneck_interventions_{when}"
+    return f"bottleneck_interventions_{name}"
 
 
 def intervene(
-    context: Run, stage: StageStore, *, when: str, plan: InterventionPlan
+    context: Run, stage: StageStore, *, condition: ModelCondition, plan: InterventionPlan
 ) -> dict[str, Any]:
     """Save the tables of the condition's changes, "directions", "map" and "pushes", and "left"
     [held-out, layers]: what new probes read once the probe's direction is out of the states.
     """
-    with model_of(context, when) as lm:
-        model = ConditionModel(context, lm, when, plan.spread(lm.n_layers))
+    with model_in(context, condition) as lm:
+        model = ConditionModel(context, lm, condition, plan.spread(lm.n_layers))
         stage.save_table(DIRECTIONS, _directions(model, plan, stage))
         stage.save_table(PUSHES, _pushes(model, plan, stage))
         table, chosen, training = _map(model, plan, stage)
