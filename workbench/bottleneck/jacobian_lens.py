@@ -138,12 +138,9 @@ def fit_jacobian_lens(
     """
     if not prompts:
         raise WorkbenchError("A Jacobian lens needs at least one training question.")
-    require_masks(lm)
-    if process_count(lm.base()) > 1:
-        raise WorkbenchError(
-            "Gradients are not taken through a tensor-parallel model; load it whole or with a "
-            "device map."
-        )
+    why_not = why_no_gradients(lm)
+    if why_not:
+        raise WorkbenchError(why_not)
     lengths, nodes = [len(prompt) for prompt in prompts], chosen.trie.tree.size
     batches = plan_batches(lengths, tokens_per_forward, nodes)
 
@@ -157,6 +154,20 @@ def fit_jacobian_lens(
     shown = progress.track(batches, "fitting the Jacobian lens")
     total = reduce(add, (sums(batch) for batch in shown))
     return _lens_of(total, chosen, fingerprint_as_run(lm))
+
+
+def why_no_gradients(lm: LanguageModel) -> str:
+    """Return why no Jacobian lens can be fitted on a model; "" where one can."""
+    try:
+        require_masks(lm)
+    except WorkbenchError as error:
+        return str(error)
+    if process_count(lm.base()) > 1:
+        return (
+            "Gradients are not taken through a tensor-parallel model; load it whole or with a "
+            "device map."
+        )
+    return ""
 
 
 def _lens_of(total: NodeSums, chosen: LensTokens, model: str) -> JacobianLens:
