@@ -21,8 +21,8 @@ from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter
-from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.forward import run_joint
+from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.prompt_cache import CachedPrompts, PromptCache
 
 MakeTiny = Callable[..., LanguageModel]

@@ -112,7 +112,9 @@ def load_jacobian_lens(path: Path, lm: LanguageModel, trie: ScaleTrie) -> Jacobi
         raise WorkbenchError(
             f"the lens in {path} was fitted for another scale's tokens: fit one for this scale"
         )
-    return JacobianLens(**tensors, chosen=LensTokens(trie, tuple(tokens[own:])), model=about["model"])
+    return JacobianLens(
+        **tensors, chosen=LensTokens(trie, tuple(tokens[own:])), model=about["model"]
+    )
 
 
 def fit_jacobian_lens(
@@ -183,7 +185,9 @@ def _begin(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> CachedPrompts
     that the adapter acts on.
     """
     last = lm.invocation_length or 1
-    begun = pad_prompts([prompt[:-last] for prompt in prompts], lm.tokenizer.pad_token_id, lm.device)
+    begun = pad_prompts(
+        [prompt[:-last] for prompt in prompts], lm.tokenizer.pad_token_id, lm.device
+    )
     cache = PromptCache(begun.columns)
     with nullcontext() if lm.invocation_length is None else adapter_off(lm):
         run_joint(lm, begun, empty_tail(begun), None, (), cache)

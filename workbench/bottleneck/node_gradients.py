@@ -29,7 +29,7 @@ from workbench.models import LanguageModel
 from workbench.models.invocation import invoke_adapter_from
 from workbench.models.unembed import unembed_tokens
 from workbench.trace.decoder import decode
-from workbench.trace.edits import Recording, SiteKey, gather_columns
+from workbench.trace.edits import Recording, SiteKey
 from workbench.trace.forward import every_layer
 from workbench.trace.hooks import Transform, hooked
 from workbench.trace.layout import Tail, pad_prompts
@@ -164,8 +164,6 @@ def _gradients(
     with torch.enable_grad():
         weighted = (unembed_tokens(lm, final, tokens).double() * share[..., None]).sum(dim=(0, 1))
     for number in range(len(tokens)):
-        found = torch.autograd.grad(
-            weighted[number], states, retain_graph=number + 1 < len(tokens)
-        )
+        found = torch.autograd.grad(weighted[number], states, retain_graph=number + 1 < len(tokens))
         out[:, number] = torch.stack([each.double().sum(dim=(0, 1)).cpu() for each in found])
     return out

@@ -29,7 +29,7 @@ from workbench.bottleneck.lens_divergence import divergence_by_layer
 from workbench.bottleneck.readings import read_best
 from workbench.bottleneck.scale_lens import Lens, LensTokens, LogitLens, choose_tokens, read_layers
 from workbench.bottleneck.tuned_lens import KIND as TUNED
-from workbench.bottleneck.tuned_lens import TunedLens, choosing_rows, fit_tuned_lens
+from workbench.bottleneck.tuned_lens import choosing_rows, fit_tuned_lens
 from workbench.elicit.readout import expected_confidence
 from workbench.experiments.text_bottleneck.lens_inputs import LensInputs, lens_inputs
 from workbench.experiments.text_bottleneck.read import Split, split_of
@@ -99,9 +99,7 @@ def read_lenses(
     }
 
 
-def _fit_jacobian(
-    lm: LanguageModel, inputs: LensInputs, chosen: LensTokens
-) -> JacobianLens | None:
+def _fit_jacobian(lm: LanguageModel, inputs: LensInputs, chosen: LensTokens) -> JacobianLens | None:
     """Fit the Jacobian lens on questions that do not choose the tuned lens's penalty; None for a
     model that it cannot be fitted on.
     """
