@@ -2,19 +2,22 @@
 and read the scale with it.
 
 The Jacobian lens puts in the place of all that stands above a layer the Jacobian that it has on
-average. Published (Gurnee et al. 2026; anthropics/jacobian-lens), it is lens(h) = unembed(J h), with
-J [width, width] the mean derivative of the last layer's output with respect to this layer's, over
+average. Published (Gurnee et al. 2026; anthropics/jacobian-lens), it is lens(h) = unembed(J h) with
+J [width, width], the mean derivative of the last layer's output with respect to this layer's, over
 any text, all later positions added up; final norm and head follow it. Here only the scale's tokens
 and the closing ones are wanted, at positions known beforehand. So for each token the gradient of
-its logit itself is averaged, through the final norm too, and at the same position alone: a row of
-[tokens, width] for every layer and every *level*, the confidence position and each depth of inner
+its logit itself is averaged, through the final norm too, and at the same position alone: [tokens,
+width] numbers for every layer and every *level*, the confidence position and each depth of inner
 nodes below it. Questions and nodes count as much as it is probable that the model comes there.
 
 A logit does not change when all that a norm reads is scaled, so at the last layer gradient times
 state is about 0: rows without an intercept would read next to nothing there. The lens is therefore
 the affine first-order expansion around the mean state, logit(h) = mean logit + g . (h - mean h).
 That makes its mean reading the model's own at every layer; it is not exact at the last layer, where
-the norm bends. (The published form needs no intercept because the norm comes after its map.)
+the norm bends. (The published form needs no intercept because the norm comes after its map.) Seen
+on the default model, KL(model || lens) in nats after layers 0, 15 and 29 of 30: 0.11, 0.07, 0.001
+with the intercept, 1.2, 0.8, 1.0 without; the logit lens has 1.9, 8.6 and 0. It hardly depends on
+how many questions are fitted on: 0.114 at layer 0 for 2 of them, 0.110 for 76.
 
 Sign: logits, as the model's. The lens belongs to the model and adapter it was fitted on. What it
 does not show: anything of second order; that the model uses what is read; and, at early layers,

@@ -1,11 +1,11 @@
 """Read a Jacobian lens that others published for a model, and use it on that model.
 
 The form of anthropics/jacobian-lens: lens(h) = unembed(J h), J [width, width] for every layer but
-the last, whose map is the identity; J is the mean derivative of the last layer's output with respect
-to the layer's own over any text (:mod:`workbench.bottleneck.jacobian_lens` says how the one fitted
-here differs). Artifacts are read by transformer-lens. They are torch files (``.pt``) and so pickles:
-its loader opens them with ``weights_only=True``, which makes tensors and plain values alone and runs
-no code; one that holds anything else is refused.
+the last, whose map is the identity. J is the mean derivative of the last layer's output with
+respect to the layer's own over any text; :mod:`workbench.bottleneck.jacobian_lens` says how the one
+fitted here differs. Artifacts are read by transformer-lens. They are torch files (``.pt``) and so
+pickles: its loader opens them with ``weights_only=True``, which makes tensors and plain values
+alone and runs no code; one that holds anything else is refused.
 
 An artifact names at most a model, never its weights: that it was fitted on this model is the
 caller's word. Only number of layers and width are checked.

@@ -1,8 +1,8 @@
 """Fingerprint a model as it runs: its weights, and the adapter that is on.
 
-``LanguageModel.revision`` names the base weights alone, which an adapter leaves as they are. What is
-fitted on the states of a taught model holds for that adapter only, so it carries this fingerprint
-instead. With every adapter off it is the revision itself. It sees neither weights that were changed
+``LanguageModel.revision`` names the base weights alone, which an adapter leaves as they are. What
+is fitted on the states of a taught model holds for that adapter only, so it carries this
+fingerprint instead. With every adapter off it is the revision itself. It sees neither weights that were changed
 in place nor an adapter merged into them; fit on the adapter switched on.
 """
 

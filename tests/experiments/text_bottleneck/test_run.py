@@ -30,6 +30,7 @@ from workbench.experiments.text_bottleneck.results import LOW_MASS, BottleneckRe
 from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_bottleneck
 from workbench.loop import open_run
 from workbench.measure import auroc2_within
+from workbench.models import LanguageModel
 from workbench.report import write_page
 
 
@@ -105,18 +106,17 @@ def test_a_conditions_lenses_fit_it_alone(place: Path, results: BottleneckResult
     trie = run.scale_tokens.trie
     files = {when: run.stage(lens_stage(when)).folder for when in ("before", "after")}
 
-    def load(when: str) -> None:
+    def load(when: str, lm: LanguageModel) -> None:
         load_tuned_lens(files[when] / lens_file("tuned"), lm)
         load_jacobian_lens(files[when] / lens_file("Jacobian"), lm, trie)
 
-    lm = run.lm
-    load("before")
+    load("before", run.lm)
     with pytest.raises(WorkbenchError, match="fitted on another model"):
-        load("after")
-    with run.with_adapter("teach") as lm:
-        load("after")
+        load("after", run.lm)
+    with run.with_adapter("teach") as taught:
+        load("after", taught)
         with pytest.raises(WorkbenchError, match="fitted on another model"):
-            load("before")
+            load("before", taught)
 
 
 def test_kept_beginnings_are_computed_once_and_read_the_same(
