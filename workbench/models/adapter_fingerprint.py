@@ -2,8 +2,8 @@
 
 ``LanguageModel.revision`` names the base weights alone, which an adapter leaves as they are. What
 is fitted on the states of a taught model holds for that adapter only, so it carries this
-fingerprint instead. With every adapter off it is the revision itself. It sees neither weights that were changed
-in place nor an adapter merged into them; fit on the adapter switched on.
+fingerprint instead. With every adapter off it is the revision itself. It sees neither weights that
+were changed in place nor an adapter merged into them; fit on the adapter switched on.
 """
 
 from __future__ import annotations
