@@ -30,6 +30,7 @@ from workbench.notebook import run_experiment, show, tell
 parameters = BottleneckParameters(
     lens=True,  # read the scale after every layer
     lens_questions=200,  # training questions that lenses' readings are fitted on
+    interventions=True,  # take out, swap, push and put onto the numbers the probe's direction
     condition_questions=400,  # training questions read of the adapter taught on shuffled targets
     curriculum=False,  # teach the two-stage curriculum and follow both stages
 )
@@ -64,6 +65,17 @@ show(bottleneck.page.figures["layers"])
 
 # %%
 show(bottleneck.page.figures.get("lenses"))
+
+# %% [markdown]
+# ## One direction
+#
+# Is what is said carried by the probe's direction, and would it be enough to put its reading onto
+# the numbers? Taken out, swapped between questions and pushed, each beside random directions.
+
+# %%
+show(bottleneck.page.figures.get("removed"))
+show(bottleneck.page.figures.get("swapped"))
+show(bottleneck.page.figures.get("pushed"))
 
 # %% [markdown]
 # ## In short

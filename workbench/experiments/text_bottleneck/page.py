@@ -5,6 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.experiments.text_bottleneck.closing import closing_rows
+from workbench.experiments.text_bottleneck.intervention_page import (
+    intervention_sections,
+    intervention_tables,
+    map_rows,
+)
+from workbench.experiments.text_bottleneck.intervention_results import Interventions
 from workbench.experiments.text_bottleneck.lens import BEST, LENSES, MEAN
 from workbench.experiments.text_bottleneck.read import AT_CONFIDENCE, HAVING_ANSWERED
 from workbench.experiments.text_bottleneck.results import (
@@ -33,10 +39,12 @@ def page_of(results: BottleneckResults) -> Page:
             "steps.csv": steps_table(results),
             "fixed_maps.csv": maps_table(results),
             "sampled.csv": sampled_table(results),
+            **intervention_tables(_changed(results)),
         },
         lead=[
             ("Verdict", [verdict_row(each) for each in results.conditions]),
             ("What a fixed map of the output would write", _map_rows(results)),
+            ("What one direction would write", map_rows(_changed(results))),
             *_closing(results),
             ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
             ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
@@ -115,7 +123,19 @@ def _sampled_rows(results: BottleneckResults) -> list[dict[str, str]]:
 
 def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     found = [_waterfall(results, caption), _layers(results, caption)]
-    return [*found, _lenses(results, caption)] if results.conditions[0].by_lens else found
+    if results.conditions[0].by_lens:
+        found.append(_lenses(results, caption))
+    changed = _changed(results)
+    return found + (intervention_sections(changed, caption) if changed else [])
+
+
+def _changed(results: BottleneckResults) -> dict[str, Interventions]:
+    """Return the interventions of the conditions that have them, by their names on the page."""
+    return {
+        each.label: each.interventions
+        for each in results.conditions
+        if each.interventions is not None
+    }
 
 
 def _lenses(results: BottleneckResults, caption: str) -> Section:

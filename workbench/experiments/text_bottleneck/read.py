@@ -34,6 +34,10 @@ from workbench.pipeline.store import ROW, StageStore
 
 CURVES = "layers"
 """The tensors [held-out, layers] with the scores of a condition, by step."""
+PROBES = "probes"
+"""The tensors of a condition's probes at the confidence position: weights [layers, width], and
+what they read from training questions, out_of_fold [training, layers].
+"""
 BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION, MEAN, TEXT = STEPS = (
     "before answering",
     "having answered",
@@ -86,7 +90,8 @@ def _rows_read(context: Run, condition: ModelCondition) -> Rows:
 
 def read_steps(context: Run, stage: StageStore, *, condition: ModelCondition) -> dict[str, Any]:
     """Fit every step that needs a fit in the condition; save the table "steps" (step, row, score),
-    the held-out scores of every layer as tensors, and return chosen layers.
+    the held-out scores of every layer and the probes at the confidence position as tensors, and
+    return chosen layers.
     """
     split = split_of(context, condition)
     rows: list[pd.DataFrame] = []
@@ -106,6 +111,9 @@ def read_steps(context: Run, stage: StageStore, *, condition: ModelCondition) ->
         )
         rows.append(_table(reading, split))
         curves[name] = reading.by_layer
+        if name == AT_CONFIDENCE:
+            probes = {"weights": reading.weights, "out_of_fold": reading.out_of_fold}
+            stage.save_tensors(PROBES, probes)
         chosen[name] = int(found.layers[reading.layer])
     stage.save_table("steps", pd.concat(rows, ignore_index=True))
     stage.save_tensors(CURVES, curves)
@@ -113,7 +121,7 @@ def read_steps(context: Run, stage: StageStore, *, condition: ModelCondition) ->
 
 
 @dataclass(frozen=True, eq=False)
-class _Vectors:
+class StepVectors:
     """What a step holds, ``vectors`` [n, layers, width], of the questions ``rows`` [n] in rising
     order, and the layers.
     """
@@ -127,29 +135,39 @@ class _Vectors:
         return self.vectors[np.searchsorted(self.rows, rows)]
 
 
+def vectors_at(context: Run, condition: ModelCondition, name: str) -> StepVectors:
+    """Return what a step of the condition that every run records holds of the questions that were
+    read.
+    """
+    held = context.stage(condition.readings).tensors("readings")
+    found = _vectors(context, condition, held, name)
+    assert found is not None
+    return found
+
+
 def _vectors(
     context: Run,
     condition: ModelCondition,
     held: Mapping[str, NDArray[np.floating]],
     name: str,
-) -> _Vectors | None:
+) -> StepVectors | None:
     """Return what a step holds of the questions that were read; None where the run did not record
     it.
     """
     rows, states = _rows_read(context, condition), held["states"]
     if name == DISTRIBUTION:
         last = np.array([states.shape[1] - 1])
-        return _Vectors(rows, last, log_of(held["distribution"].astype(np.float64))[:, None])
+        return StepVectors(rows, last, log_of(held["distribution"].astype(np.float64))[:, None])
     if name == BEFORE_ANSWERING:
         # No adapter acts on the question, whose states are the base model's.
         base = context.stage(BEFORE.readings).tensors("readings")
         if QUESTION_END not in base:
             return None
         layers = np.arange(base[QUESTION_END].shape[1])[::-THINNED][::-1]
-        return _Vectors(_rows_read(context, BEFORE), layers, base[QUESTION_END][:, layers])
+        return StepVectors(_rows_read(context, BEFORE), layers, base[QUESTION_END][:, layers])
     at = "confidence" if name == AT_CONFIDENCE else "answer_end"
     found = states[:, :, run_positions(context).index(at)]
-    return _Vectors(rows, np.arange(states.shape[1]), found)
+    return StepVectors(rows, np.arange(states.shape[1]), found)
 
 
 def _table(reading: Reading, split: Split) -> pd.DataFrame:

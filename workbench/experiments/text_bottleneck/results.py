@@ -23,6 +23,7 @@ from workbench.bottleneck.verdict import (
     FIXED_MAP,
     KNOWN,
     NUMBERS,
+    ONE_DIRECTION,
     SAID,
     TEACHING,
     BottleneckVerdict,
@@ -33,6 +34,10 @@ from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.closing import ClosedGap, measure_closing
 from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, ModelCondition
+from workbench.experiments.text_bottleneck.intervention_results import (
+    Interventions,
+    measure_interventions,
+)
 from workbench.experiments.text_bottleneck.lens import SCORES, lens_stage
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
@@ -95,6 +100,7 @@ class ConditionResult:
         by_layer: AUROC2 within domain of held-out questions at each layer, by step.
         by_lens: the same of what lenses read of the scale, by "lens.reading"; none without lenses.
         layers: the layer that was chosen on training questions, by step.
+        interventions: what changes of the probe's direction did; None if none were made.
     """
 
     condition: ModelCondition
@@ -110,6 +116,7 @@ class ConditionResult:
     by_layer: Mapping[str, Floats]
     by_lens: Mapping[str, Floats]
     layers: Mapping[str, int]
+    interventions: Interventions | None
 
     @property
     def when(self) -> str:
@@ -148,6 +155,10 @@ class BottleneckResults:
             largest = each.waterfall.largest
             out[f"{each.when}.largest_loss"] = f"{largest.first} to {largest.second}"
             out |= largest.within.to_dict(f"{each.when}.largest_loss.auroc2_within")
+            if each.interventions is not None:
+                mapped = each.interventions.mapped
+                out |= mapped.within.to_dict(f"{each.when}.one_direction.auroc2_within")
+                out |= mapped.gain.to_dict(f"{each.when}.one_direction.gain")
         for one in self.closed:
             key = f"{one.condition.name}.{one.readout.replace(' ', '_')}.gap_closed"
             out |= one.within.share.to_dict(key)
@@ -158,9 +169,11 @@ def measure_bottleneck(
     context: Run,
     conditions: Sequence[ModelCondition],
     lenses: Collection[ModelCondition],
+    *,
+    interventions: bool,
 ) -> BottleneckResults:
-    """Measure everything that the stages of the ``conditions``' readings left; of those in
-    ``lenses`` what lenses read, too.
+    """Measure everything that the stages of the ``conditions``' readings left, and of their
+    ``interventions``; of those in ``lenses`` what lenses read, too.
     """
     draw = bootstrap_of(context)
     splits = {each: split_of(context, each) for each in conditions}
@@ -168,8 +181,24 @@ def measure_bottleneck(
     remedies: dict[ModelCondition, dict[str, Floats]] = {}
     if AFTER in steps:
         remedies[BEFORE] = {TEACHING: _text(steps[AFTER]).held_out}
+    changed = {
+        each: measure_interventions(context, each, split, draw)
+        for each, split in splits.items()
+        if interventions
+    }
+    for each, one in changed.items():
+        remedies.setdefault(each, {})[ONE_DIRECTION] = one.mapped.written
     found = tuple(
-        _condition(context, each, steps[each], split, draw, remedies.get(each, {}), each in lenses)
+        _condition(
+            context,
+            each,
+            steps[each],
+            split,
+            draw,
+            remedies.get(each, {}),
+            each in lenses,
+            changed.get(each),
+        )
         for each, split in splits.items()
     )
     closed = measure_closing(steps, splits[BEFORE].questions, draw)
@@ -184,6 +213,7 @@ def _condition(
     draw: Bootstrap,
     remedies: Mapping[str, Floats],
     lenses: bool,
+    interventions: Interventions | None,
 ) -> ConditionResult:
     questions, scale = split.questions, context.fmt.scale
     p, known = (distributions(context, condition, rows) for rows in (split.test, split.train))
@@ -246,6 +276,7 @@ def _condition(
             for name, scores in _by_lens(context, condition, lenses).items()
         },
         read.facts()["layer"],
+        interventions,
     )
 
 

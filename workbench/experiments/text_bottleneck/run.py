@@ -9,6 +9,7 @@ not show.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,11 @@ from workbench.experiments.text_bottleneck.conditions import (
     conditions_of,
 )
 from workbench.experiments.text_bottleneck.further_conditions import stages_of_conditions
+from workbench.experiments.text_bottleneck.interventions import (
+    InterventionPlan,
+    intervene,
+    intervention_stage,
+)
 from workbench.experiments.text_bottleneck.lens import lens_stage, read_lenses
 from workbench.experiments.text_bottleneck.read import read_steps, steps_stage
 from workbench.experiments.text_bottleneck.results import BottleneckResults, measure_bottleneck
@@ -32,8 +38,8 @@ from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 
 
 class BottleneckParameters(Parameters):
-    """The parameters: whether the scale is read after every layer, and from how many questions;
-    which conditions are followed.
+    """The parameters: which parts are done besides the steps, from how many questions, and which
+    conditions are followed.
     """
 
     lens: bool = Field(True, description="read the scale after every layer")
@@ -42,6 +48,9 @@ class BottleneckParameters(Parameters):
     )
     lens_conditions: tuple[str, ...] = Field(
         (), description="conditions read after every layer besides before and after, as control"
+    )
+    interventions: bool = Field(
+        True, description="take out, swap, push and put onto the numbers the probe's direction"
     )
     condition_questions: int = Field(
         400, ge=40, le=10**6, description="training questions read in conditions the run lacks"
@@ -83,8 +92,10 @@ def run_bottleneck(
     stages = stages_of_conditions(conditions, parameters.condition_questions)
     stages += [_steps(each) for each in conditions]
     stages += [_lens(each, parameters.lens_questions) for each in lenses]
+    if parameters.interventions:
+        stages += [_interventions(each) for each in conditions]
     run_stages(stages, run, {})
-    return measure_bottleneck(run, conditions, lenses)
+    return measure_bottleneck(run, conditions, lenses, interventions=parameters.interventions)
 
 
 def _with_lenses(
@@ -114,6 +125,19 @@ def _steps(condition: ModelCondition) -> Stage:
         partial(read_steps, condition=condition),
         ("probe", "seed"),
         tuple(dict.fromkeys((*NEEDS, condition.readings))),
+    )
+
+
+def _interventions(condition: ModelCondition) -> Stage:
+    plan = InterventionPlan()
+    taught = () if condition.taught is None else (condition.taught,)
+    steps = dict.fromkeys((steps_stage(BEFORE.name), steps_stage(condition.name)))
+    return Stage(
+        intervention_stage(condition.name),
+        partial(intervene, condition=condition, plan=plan),
+        ("model", "elicit", "probe", "seed"),
+        tuple(dict.fromkeys((*NEEDS, condition.readings, *taught, *steps))),
+        given={"interventions": asdict(plan)},
     )
 
 
