@@ -64,7 +64,7 @@ def warnings_of(results: BottleneckResults) -> list[str]:
 
 
 def _closing(results: BottleneckResults) -> Lead:
-    title = "How much of the gap to the untaught model's probe teaching closes"
+    title = "How much of the gap to the base model's probe teaching closes"
     return [(title, closing_rows(results.closed))] if results.closed else []
 
 

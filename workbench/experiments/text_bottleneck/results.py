@@ -2,7 +2,7 @@
 condition.
 
 All numbers are of held-out questions; see :mod:`workbench.bottleneck` for the methods and their
-signs. Whether teaching is what a model needs is judged for the untaught model only: what the taught
+signs. Whether teaching is what a model needs is judged for the base model only: what the taught
 one writes is that remedy.
 """
 
