@@ -134,9 +134,12 @@ def _judged(station: Station, best: Station | None, correct: Bools, domain: np.n
     tells = test.z > 0 and test.p <= ALPHA / len(STATIONS)
     if best is None:
         return Judged(station.name, test, tells, float("nan"), None)
-    loss = delong_within_difference(best.scores, station.scores, correct, domain)
+    scores, value = station.scores, test.value
+    if np.isnan(value):
+        # What states nothing tells no question from another, as if it always said the same.
+        scores, value = np.zeros(len(scores)), HALF
+    loss = delong_within_difference(best.scores, scores, correct, domain)
     excess = within_test(best.scores, correct, domain).value - HALF
-    value = HALF if np.isnan(test.value) else test.value
     return Judged(station.name, test, tells, (value - HALF) / excess, loss)
 
 
