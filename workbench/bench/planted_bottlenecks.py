@@ -133,7 +133,7 @@ def slope_of(strength: float, base: Floats) -> float:
 
 
 def _auroc_of(right: Floats) -> float:
-    """Return the AUROC2 of a level, each as frequent, with these shares [LEVELS] of right answers."""
+    """Return the AUROC2 of levels that are equally frequent, with these shares of right answers."""
     told, misled = right / right.sum(), (1 - right) / (1 - right).sum()
     # Levels go from surest to least sure, so what is below a level comes after it.
     below = misled[::-1].cumsum()[::-1] - misled

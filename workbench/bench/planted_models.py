@@ -1,7 +1,7 @@
 """Build tiny transformers by hand in which it is known how far a fact about a question comes.
 
-A question holds a *clue* token whose level, an angle t from 0 to 90 degrees, is what can be known of
-the grade, and a *distractor* token with an angle of its own. The residual stream is split in two.
+A question holds a *clue* token whose level, an angle t from 0 to 90 degrees, is what can be known
+of the grade, and a *distractor* token with an angle of its own. The residual stream is split in two.
 In a few *reserved* directions only planted parts read and write:
 
 - a head of the layer ``first`` copies clue and distractor to the question's end and the answer's

@@ -12,29 +12,31 @@ model is one that says what it knows, and how well a training does that is not w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.arrays import Floats, Rows
+from workbench.arrays import Floats
 from workbench.bench.planted_bottlenecks import TRAINING, UNTAUGHT, PlantedWorld
 from workbench.bottleneck.conclude import Readings, conclude, write_by_best_map
 from workbench.bottleneck.fixed_maps import Training, log_of
 from workbench.bottleneck.readings import Reading, read_best
 from workbench.bottleneck.scale_lens import node_states
 from workbench.bottleneck.steps import Questions, Step
-from workbench.bottleneck.verdict import FIXED_MAP, ONE_DIRECTION, TEACHING, BottleneckVerdict
+from workbench.bottleneck.verdict import (
+    FIXED_MAP,
+    NOT_IN_TEXT,
+    ONE_DIRECTION,
+    TEACHING,
+    BottleneckVerdict,
+)
 from workbench.elicit.conversation import QUESTION_END
 from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.measure import auroc2_within
 from workbench.models.unembed import unembed_reduced
 from workbench.probe import ProbeSettings
 
-SETTINGS = ProbeSettings(
-    folds=4, inner_folds=3, inverse_penalties=(1e-4, 1e-3, 1e-2, 1e-1), seed=0
-)
+SETTINGS = ProbeSettings(folds=4, inner_folds=3, inverse_penalties=(1e-4, 1e-3, 1e-2, 1e-1), seed=0)
 PLACES = (QUESTION_END, "answer_end", "confidence")
 ROWS_AT_ONCE = 128
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
@@ -60,12 +62,20 @@ def judge_planted(world: PlantedWorld) -> BottleneckVerdict:
     questions = questions_of(world)
 
     def read(name: str, vectors: Floats) -> Reading:
-        return read_best(
-            name, vectors[train], questions.training_correct, vectors[test], SETTINGS
-        )
+        return read_best(name, vectors[train], questions.training_correct, vectors[test], SETTINGS)
 
     known = [read(place, states[:, :, PLACES.index(place)]).step for place in PLACES[:2]]
     carried = read("at the confidence position", states[:, :, -1])
+    found = Readings(
+        known,
+        carried.step,
+        read("all number logits", log_of(p)[:, None]).step,
+        Step("text", stated[train], stated[test]),
+    )
+    verdict = conclude(found, questions, {})
+    if verdict.verdict != NOT_IN_TEXT:
+        # No remedy is asked for, and fitting them takes half of a world's time.
+        return verdict
     training = Training(
         p[train],
         questions.training_correct,
@@ -77,16 +87,7 @@ def judge_planted(world: PlantedWorld) -> BottleneckVerdict:
         ONE_DIRECTION: _along_direction(world, carried),
         TEACHING: _taught(world)[test],
     }
-    return conclude(
-        Readings(
-            known,
-            carried.step,
-            read("all number logits", log_of(p)[:, None]).step,
-            Step("text", stated[train], stated[test]),
-        ),
-        questions,
-        remedies,
-    )
+    return conclude(found, questions, remedies)
 
 
 def questions_of(world: PlantedWorld) -> Questions:
@@ -120,7 +121,9 @@ def write_along_direction(world: PlantedWorld, source: Tensor) -> Floats:
     with torch.no_grad():
         states = torch.cat(
             [
-                node_states(lm, [c.tokens for c in world.conversations[start : start + 128]], scale.trie)[:, -1]
+                node_states(
+                    lm, [c.tokens for c in world.conversations[start : start + 128]], scale.trie
+                )[:, -1]
                 for start in range(0, len(world.conversations), ROWS_AT_ONCE)
             ]
         )
