@@ -8,7 +8,7 @@ Three parts, all on tiny planted transformers (:mod:`.planted_bottlenecks`):
   CLEAR_QUESTIONS. Counted is the right verdict, and the right remedy besides.
 - *null*: worlds of every case in turn, with all their grades shuffled within domain before the
   split, of NULL_QUESTIONS held-out questions. Any verdict but *no signal* errs, *not clear* too.
-- *power*: graded strengths and numbers of questions, those at which the truth is hard to see too.
+- *power*: a case of each verdict at graded strengths below those, and two numbers of questions.
 
 Rates have Wilson's 95 % interval over worlds, which are independent. A planted world shows that the
 rule is right about what its readings can find; it does not show that real models lose what they
@@ -19,13 +19,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench import progress
-from workbench.bench.planted_bottlenecks import CASES, UNTOLD, Case, make_planted_world
+from workbench.bench.planted_bottlenecks import (
+    CASES,
+    HIDDEN,
+    PINNED,
+    TOLD,
+    UNREAD,
+    Case,
+    make_planted_world,
+)
 from workbench.bench.planted_verdicts import judge_planted
 from workbench.bottleneck.verdict import NO_SIGNAL
 from workbench.measure import wilson_interval
@@ -34,7 +43,8 @@ PLANTED, NULL, POWER = PARTS = ("planted", "null", "power")
 LEAST_RIGHT, MOST_WRONG = 0.95, 0.05
 CLEAR, CLEAR_QUESTIONS = (0.8, 0.9), (120, 250)
 NULL_QUESTIONS, NULL_STRENGTH = (80, 250), 0.85
-STRENGTHS, SIZES = (0.6, 0.7, 0.8, 0.9), (100, 250)
+STRENGTHS, SIZES = (0.6, 0.65, 0.7, 0.75), (100, 250)
+GRADED = (HIDDEN, UNREAD, PINNED, TOLD)
 FIRST_SEED = {PLANTED: 0, NULL: 10_000, POWER: 20_000}
 
 
@@ -95,7 +105,7 @@ class BottleneckBench:
 
 def bench_bottleneck(*, worlds: int, nulls: int, graded: int) -> BottleneckBench:
     """Judge ``worlds`` planted worlds a case, ``nulls`` null worlds in all, and ``graded`` worlds
-    of each case, strength and size.
+    of each of GRADED, STRENGTHS and SIZES.
     """
     planned = list(plan_worlds(worlds, nulls, graded))
     rows = [_judged(one) for one in progress.track(planned, "judging planted models")]
@@ -114,11 +124,9 @@ def plan_worlds(worlds: int, nulls: int, graded: int) -> Iterator[PlannedWorld]:
     for number, size in enumerate(np.random.default_rng(0).permutation(sizes)[:nulls].tolist()):
         case = CASES[number % len(CASES)]
         yield PlannedWorld(NULL, case, FIRST_SEED[NULL] + number, NULL_STRENGTH, size)
-    for case in CASES:
-        for strength in STRENGTHS if case is not UNTOLD else ():
-            for size in SIZES:
-                for number in range(graded):
-                    yield PlannedWorld(POWER, case, FIRST_SEED[POWER] + number, strength, size)
+    for case, strength, size in product(GRADED, STRENGTHS, SIZES):
+        for number in range(graded):
+            yield PlannedWorld(POWER, case, FIRST_SEED[POWER] + number, strength, size)
 
 
 def _judged(planned: PlannedWorld) -> dict[str, Any]:
@@ -149,8 +157,10 @@ def _rates(worlds: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if len(mine):
             yield from _right(PLANTED, case, mine)
         graded = of_case[of_case["part"] == POWER]
-        for (strength, size), some in graded.groupby(["strength", "held_out"], sort=True):
-            yield from _right(POWER, case, some, float(strength), int(size))
+        for strength, size in product(STRENGTHS, SIZES):
+            some = graded[(graded["strength"] == strength) & (graded["held_out"] == size)]
+            if len(some):
+                yield from _right(POWER, case, some, strength, size)
     null = worlds[worlds["part"] == NULL]
     for name in (*(case.name for case in CASES), "all"):
         some = null if name == "all" else null[_names(null) == name]

@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from workbench.arrays import Bools, Floats, Rows
-from workbench.bench.planted_models import FAMILIES, Mechanism, PlantedModel, build_planted
+from workbench.bench.planted_models import FAMILIES, PlantedModel, build_planted
 from workbench.bench.planted_tokens import (
     ANSWER_READER,
     DOMAINS,
@@ -34,6 +34,7 @@ from workbench.bench.planted_tokens import (
     make_words,
     shuffle_levels,
 )
+from workbench.bench.planted_weights import Mechanism
 from workbench.bottleneck.verdict import (
     ALL_SAID,
     FIXED_MAP,
@@ -59,7 +60,7 @@ class Case:
         return f"{self.verdict}: {self.remedy}" if self.remedy else self.verdict
 
 
-UNTOLD, HIDDEN, UNREAD, PINNED, DROWNED, UNTAUGHT, TOLD = CASES = (
+UNTOLD, HIDDEN, UNREAD, PINNED, DROWNED, TEACHABLE, TOLD = CASES = (
     Case(NO_SIGNAL),
     Case(NOT_CARRIED),
     Case(NOT_IN_NUMBERS),
@@ -157,7 +158,7 @@ def draw_mechanism(case: Case, words: Words, rng: np.random.Generator) -> Mechan
         clue, distractor = 0 * along, moved * along
     if case is PINNED:
         pin[len(along) - 1 - int(rng.integers(2))] = 3 * moved + 4
-    if case in (DROWNED, UNTAUGHT):
+    if case in (DROWNED, TEACHABLE):
         distractor = moved * along
         clue = rng.uniform(0.12, 0.2) * moved * (along**2 - np.mean(along**2))
     readers = READERS if rng.random() < 0.5 else (ANSWER_READER,)

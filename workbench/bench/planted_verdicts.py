@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.arrays import Floats
-from workbench.bench.planted_bottlenecks import TRAINING, UNTAUGHT, PlantedWorld
+from workbench.bench.planted_bottlenecks import TEACHABLE, TRAINING, PlantedWorld
 from workbench.bottleneck.conclude import Readings, conclude, write_by_best_map
 from workbench.bottleneck.fixed_maps import Training, log_of
 from workbench.bottleneck.readings import Reading, read_best
@@ -31,6 +32,7 @@ from workbench.bottleneck.verdict import (
     BottleneckVerdict,
 )
 from workbench.elicit.conversation import QUESTION_END
+from workbench.elicit.greedy import largest_log_probability
 from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.measure import auroc2_within
 from workbench.models.unembed import unembed_reduced
@@ -61,7 +63,7 @@ def judge_planted(world: PlantedWorld) -> BottleneckVerdict:
     train, test = np.flatnonzero(world.train), np.flatnonzero(~world.train)
     questions = questions_of(world)
 
-    def read(name: str, vectors: Floats) -> Reading:
+    def read(name: str, vectors: NDArray[np.floating]) -> Reading:
         return read_best(name, vectors[train], questions.training_correct, vectors[test], SETTINGS)
 
     known = [read(place, states[:, :, PLACES.index(place)]).step for place in PLACES[:2]]
@@ -98,14 +100,14 @@ def questions_of(world: PlantedWorld) -> Questions:
     )
 
 
-def _states(reading: ConfidenceReading) -> Floats:
+def _states(reading: ConfidenceReading) -> NDArray[np.float32]:
     assert reading.states is not None
     return reading.states
 
 
 def _along_direction(world: PlantedWorld, carried: Reading) -> Floats:
     source = torch.as_tensor(carried.weights[-1], dtype=torch.float32)
-    if world.case is UNTAUGHT:
+    if world.case is TEACHABLE:
         drawn = torch.randn(len(source), generator=torch.Generator().manual_seed(TRAINING))
         moved = torch.stack([world.planted.direction(name) for name in ("clue", "clue twin")])
         source = drawn - drawn @ moved.T @ moved
@@ -140,7 +142,7 @@ def write_along_direction(world: PlantedWorld, source: Tensor) -> Floats:
             moved[:, 0] += strength * coordinate[:, None] * along
             final = lm.final_norm()(moved)
             scores = unembed_reduced(lm, final, scale.trie.readout)
-            best = unembed_reduced(lm, final, lambda logits: logits.log_softmax(-1).amax(-1))
+            best = unembed_reduced(lm, final, largest_log_probability)
             return scale.trie.greedy_values(scores, best)
 
         texts = [write(strength) for strength in STRENGTHS]
