@@ -150,8 +150,9 @@ def draw_mechanism(case: Case, words: Words, rng: np.random.Generator) -> Mechan
     second = int(rng.integers(first + 1, layers))
     # Values from -1 to 1 along the scale, by their first token.
     along = np.linspace(-1, 1, len(words.firsts))
-    moved = rng.uniform(3, 5)
-    # A number that is said moves over the whole scale, one that is not stands in its middle.
+    # What is said moves the number over the whole scale, whatever random weights prefer; elsewhere
+    # it may stand in the middle.
+    moved = rng.uniform(3, 5) * (2 if case is TOLD else 1)
     bend = -moved * (0.2 if case is TOLD else 0.5) * along**2
     clue, distractor, pin = moved * along, rng.uniform(0.1, 0.3) * moved * along, 0 * along
     if case in (HIDDEN, UNREAD):
