@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from workbench.bench import planted_verdicts
+from workbench.bench import planted_remedies
 from workbench.bench.planted_bottlenecks import (
     CASES,
     DROWNED,
@@ -15,8 +15,10 @@ from workbench.bench.planted_bottlenecks import (
     make_planted_world,
     slope_of,
 )
+from workbench.bench.planted_remedies import write_mapped
 from workbench.bench.planted_tokens import level_scores
-from workbench.bench.planted_verdicts import judge_planted, write_along_direction
+from workbench.bench.planted_verdicts import judge_planted
+from workbench.bottleneck.rank_one_map import Strength
 from workbench.elicit.readout import read_confidence
 from workbench.measure import auroc2, auroc2_within
 
@@ -62,17 +64,18 @@ def test_a_rank_one_map_of_no_strength_writes_what_the_model_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = make_planted_world(DROWNED, 2, held_out=40, strength=0.8)
-    held_out = [
-        one for one, train in zip(world.conversations, world.train, strict=True) if not train
-    ]
+    asked = zip(world.conversations, world.train, strict=True)
+    held_out = [one for one, train in asked if not train]
     stated = read_confidence(world.planted.lm, held_out, world.words.scale).stated
-    source = world.planted.direction("clue") - world.planted.direction("clue twin")
-    monkeypatch.setattr(planted_verdicts, "STRENGTHS", (0.0,))
-    certain = world.words.scale.scale.certain
-    assert np.array_equal(write_along_direction(world, source) / certain, stated)
-    monkeypatch.setattr(planted_verdicts, "STRENGTHS", (0.3, 1.0))
-    moved = write_along_direction(world, source)
+    clue = np.repeat(expit(world.clue)[:, None], world.planted.lm.n_layers, axis=1)
+    values = world.words.scale.scale.values
+    distribution = np.full((int(world.train.sum()), len(values)), 1 / len(values))
+    given = clue[world.train], clue[~world.train], distribution
+    moved = write_mapped(world, *given)
     assert not np.isnan(moved).any()
-    clue = world.clue[~world.train]
-    apart = [np.corrcoef(clue, each)[0, 1] for each in (moved, stated)]
+    apart = [np.corrcoef(world.clue[~world.train], each)[0, 1] for each in (moved, stated)]
     assert apart[0] > 0.6 > abs(apart[1]) + 0.2
+    monkeypatch.setattr(planted_remedies, "candidates", lambda *_: [Strength(1, 0.0, 0.0)])
+    monkeypatch.setattr(planted_remedies, "UPPER", world.planted.lm.n_layers)
+    certain = world.words.scale.scale.certain
+    assert np.array_equal(write_mapped(world, *given) / certain, stated)
