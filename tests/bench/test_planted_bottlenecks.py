@@ -56,7 +56,7 @@ def test_domains_are_of_unequal_base_rate() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_planted_losses_are_found(case: Case) -> None:
-    found = judge_planted(make_planted_world(case, 1, held_out=180, strength=0.88))
+    found = judge_planted(make_planted_world(case, 2, held_out=120, strength=0.9, training=120))
     assert (found.verdict, found.remedy) == (case.verdict, case.remedy)
 
 

@@ -95,14 +95,20 @@ class PlantedWorld:
 
 
 def make_planted_world(
-    case: Case, seed: int, *, held_out: int, strength: float, null: bool = False
+    case: Case,
+    seed: int,
+    *,
+    held_out: int,
+    strength: float,
+    null: bool = False,
+    training: int = TRAINING,
 ) -> PlantedWorld:
-    """Draw a world of ``case`` with TRAINING + ``held_out`` questions."""
+    """Draw a world of ``case`` with ``training`` + ``held_out`` questions."""
     rng = np.random.default_rng([CASES.index(case), seed])
     scale = SCALES[int(rng.integers(len(SCALES)))]
     words = make_words(scale)
     mechanism = draw_mechanism(case, words, rng)
-    n = TRAINING + held_out
+    n = training + held_out
     count = int(rng.integers(3, DOMAINS + 1))
     domain = rng.permutation(np.resize(np.arange(count), n))
     base = logit(rng.permutation(np.linspace(*BASE_RATES, count)))
@@ -114,7 +120,7 @@ def make_planted_world(
         for levels in zip(domain.tolist(), clue.tolist(), distractor.tolist(), strict=True)
     )
     train = np.zeros(n, dtype=bool)
-    train[rng.permutation(n)[:TRAINING]] = True
+    train[rng.permutation(n)[:training]] = True
     # Last, so that a null world differs from its planted one in nothing else.
     if null:
         for one in range(count):
