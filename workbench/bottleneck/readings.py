@@ -34,6 +34,7 @@ class Reading:
         layer: the index on the axis of layers that was chosen on training questions.
         by_layer: [n, layers] probabilities of held-out questions at every layer.
         weights: [layers, width] the probes' directions, on the vectors as they are.
+        inverse_penalties: [layers] the probes' C.
         training_log_loss: [layers] out-of-fold, by which the layer was chosen.
     """
 
@@ -41,6 +42,7 @@ class Reading:
     layer: int
     by_layer: Floats
     weights: Floats
+    inverse_penalties: Floats
     training_log_loss: Floats
 
 
@@ -63,6 +65,7 @@ def read_best(
         layer,
         by_layer,
         probe.weights[:, 0],
+        probe.c[:, 0],
         log_loss(probe.out_of_fold, correct)[:, 0],
     )
 

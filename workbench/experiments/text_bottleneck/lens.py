@@ -64,7 +64,7 @@ def read_lenses(
     budget, trie = context.config.model.tokens_per_forward, context.scale_tokens.trie
     prompts = [conversation.tokens for conversation in confidence_conversations(context)]
     rows = np.sort(np.r_[spread_rows(split.train, training_questions), split.test])
-    with _model(context, when) as lm:
+    with model_of(context, when) as lm:
         fitted = spread_rows(split.train, _fit_count(lm, context))
         states = _states(lm, [prompts[row] for row in fitted], trie, budget)
         chosen = choose_tokens(lm, states[:, -1], trie)
@@ -125,7 +125,8 @@ def _states(
 
 
 @contextmanager
-def _model(context: Run, when: str) -> Iterator[LanguageModel]:
+def model_of(context: Run, when: str) -> Iterator[LanguageModel]:
+    """Yield the run's model as it is in a condition."""
     if when == "before":
         yield context.lm
     else:

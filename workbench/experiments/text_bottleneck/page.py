@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.experiments.text_bottleneck.geometry_page import geometry_rows, geometry_section
 from workbench.experiments.text_bottleneck.lens import BEST, LENSES, MEAN
 from workbench.experiments.text_bottleneck.read import AT_CONFIDENCE, HAVING_ANSWERED
 from workbench.experiments.text_bottleneck.results import (
@@ -31,12 +32,14 @@ def page_of(results: BottleneckResults) -> Page:
             "steps.csv": steps_table(results),
             "fixed_maps.csv": maps_table(results),
             "sampled.csv": sampled_table(results),
+            **({} if results.geometry is None else {"geometry.csv": results.geometry}),
         },
         lead=[
             ("Verdict", [_verdict_row(each) for each in results.conditions]),
             ("What a fixed map of the output would write", _map_rows(results)),
             ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
             ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
+            *_geometry_lead(results),
         ],
         notes=(caption, *_warnings(results)),
     )
@@ -105,7 +108,19 @@ def _sampled_rows(results: BottleneckResults) -> list[dict[str, str]]:
 
 def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     found = [_waterfall(results, caption), _layers(results, caption)]
-    return [*found, _lenses(results, caption)] if results.conditions[0].by_lens else found
+    if results.conditions[0].by_lens:
+        found.append(_lenses(results, caption))
+    if results.geometry is not None:
+        found.append(geometry_section(results.geometry, caption))
+    return found
+
+
+def _geometry_lead(results: BottleneckResults) -> list[tuple[str, list[dict[str, str]]]]:
+    if results.geometry is None:
+        return []
+    layers = {each.when: each.layers[AT_CONFIDENCE] for each in results.conditions}
+    title = "The probe's direction and the numbers', at the probe's layer"
+    return [(title, geometry_rows(results.geometry, layers))]
 
 
 def _lenses(results: BottleneckResults, caption: str) -> Section:

@@ -47,6 +47,18 @@ def curves_of(when: str) -> str:
     return f"layers_{when}"
 
 
+def weights_of(when: str) -> str:
+    """Return the name of the tensors [layers, width] with a condition's directions of probes, on
+    states as they are, by step.
+    """
+    return f"weights_{when}"
+
+
+def penalties_of(when: str) -> str:
+    """Return the name of the tensors [layers] with the C of a condition's probes, by step."""
+    return f"inverse_penalties_{when}"
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """The rows of training and held-out questions, with their grades and domains."""
@@ -67,12 +79,15 @@ def split_of(context: Run) -> Split:
 
 def read_steps(context: Run, stage: StageStore) -> dict[str, Any]:
     """Fit every step that needs a fit under both conditions; save the table "steps" (condition,
-    step, row, score), the held-out scores of every layer as tensors, and return chosen layers.
+    step, row, score), the held-out scores of every layer and the probes as tensors, and return
+    chosen layers.
     """
     split = split_of(context)
     wanted = [(when, name) for when in STAGES_OF for name in FITTED]
     rows: list[pd.DataFrame] = []
     curves: dict[str, dict[str, Floats]] = {when: {} for when in STAGES_OF}
+    weights: dict[str, dict[str, Floats]] = {when: {} for when in STAGES_OF}
+    penalties: dict[str, dict[str, Floats]] = {when: {} for when in STAGES_OF}
     chosen: dict[str, dict[str, int]] = {when: {} for when in STAGES_OF}
     for when, name in progress.track(wanted, "reading steps"):
         layers, vectors = _vectors(context, when, name)
@@ -87,10 +102,14 @@ def read_steps(context: Run, stage: StageStore) -> dict[str, Any]:
         )
         rows.append(_table(when, reading, split))
         curves[when][name] = reading.by_layer
+        weights[when][name] = reading.weights
+        penalties[when][name] = reading.inverse_penalties
         chosen[when][name] = int(layers[reading.layer])
     stage.save_table("steps", pd.concat(rows, ignore_index=True))
-    for when, found in curves.items():
-        stage.save_tensors(curves_of(when), found)
+    for when in STAGES_OF:
+        stage.save_tensors(curves_of(when), curves[when])
+        stage.save_tensors(weights_of(when), weights[when])
+        stage.save_tensors(penalties_of(when), penalties[when])
     return {"layer": chosen}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from workbench.arrays import Floats
 from workbench.bottleneck.argmax_margin import ArgmaxMargin, argmax_margin
@@ -31,6 +32,7 @@ from workbench.bottleneck.verdict import (
 )
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.geometry import geometry_table
 from workbench.experiments.text_bottleneck.lens import SCORES, lens_stage
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
@@ -111,11 +113,14 @@ class ConditionResult:
 
 @dataclass(frozen=True, eq=False)
 class BottleneckResults:
-    """The run's settings, how many questions were held out, and both conditions."""
+    """The run's settings, how many questions were held out, both conditions, and the geometry of
+    both as a table, None where it was left out.
+    """
 
     config: RunConfig
     held_out: int
     conditions: tuple[ConditionResult, ...]
+    geometry: pd.DataFrame | None
 
     def summary(self) -> dict[str, object]:
         """Return the flat summary."""
@@ -134,12 +139,15 @@ class BottleneckResults:
         return out
 
 
-def measure_bottleneck(context: Run, *, lenses: bool) -> BottleneckResults:
-    """Measure everything that the stages of readings left, those of the ``lenses`` too."""
+def measure_bottleneck(context: Run, *, lenses: bool, geometry: bool) -> BottleneckResults:
+    """Measure everything that the stages of readings left, those of the ``lenses`` and of the
+    ``geometry`` too.
+    """
     split, draw = split_of(context), bootstrap_of(context)
     steps = {when: steps_of(context, when, split) for when in STAGES_OF}
     found = tuple(_condition(context, when, steps, split, draw, lenses) for when in STAGES_OF)
-    return BottleneckResults(context.config, len(split.test), found)
+    table = geometry_table(context) if geometry else None
+    return BottleneckResults(context.config, len(split.test), found, table)
 
 
 def _condition(

@@ -15,6 +15,7 @@ from pydantic import Field
 from workbench.config import RunConfig
 from workbench.experiments.finished_run import open_or_make_run
 from workbench.experiments.parameters import Parameters
+from workbench.experiments.text_bottleneck.geometry import geometry_stage, read_geometry
 from workbench.experiments.text_bottleneck.lens import lens_stage, read_lenses
 from workbench.experiments.text_bottleneck.read import STAGE, STAGES_OF, read_steps
 from workbench.experiments.text_bottleneck.results import BottleneckResults, measure_bottleneck
@@ -22,11 +23,16 @@ from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 
 
 class BottleneckParameters(Parameters):
-    """The parameters: whether the scale is read after every layer, and from how many questions."""
+    """The parameters: whether the scale is read after every layer, and from how many questions, and
+    whether directions are compared.
+    """
 
     lens: bool = Field(True, description="read the scale after every layer")
     lens_questions: int = Field(
         200, ge=20, le=10**6, description="training questions that lenses' readings are fitted on"
+    )
+    geometry: bool = Field(
+        True, description="compare directions at every layer with random directions beside them"
     )
 
 
@@ -50,8 +56,10 @@ def run_bottleneck(
     stages = [Stage(STAGE, read_steps, ("probe", "seed"), NEEDS)]
     if parameters.lens:
         stages += [_lens(when, parameters.lens_questions) for when in STAGES_OF]
+    if parameters.geometry:
+        stages += [_geometry(when) for when in STAGES_OF]
     run_stages(stages, run, {})
-    return measure_bottleneck(run, lenses=parameters.lens)
+    return measure_bottleneck(run, lenses=parameters.lens, geometry=parameters.geometry)
 
 
 def _lens(when: str, questions: int) -> Stage:
@@ -61,4 +69,13 @@ def _lens(when: str, questions: int) -> Stage:
         ("model", "elicit", "probe", "seed"),
         (*NEEDS, "teach"),
         given={"lens_questions": questions},
+    )
+
+
+def _geometry(when: str) -> Stage:
+    return Stage(
+        geometry_stage(when),
+        partial(read_geometry, when=when),
+        ("model", "elicit", "probe", "seed"),
+        (*NEEDS, "teach", STAGE),
     )
