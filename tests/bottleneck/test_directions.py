@@ -54,7 +54,9 @@ def test_a_filter_that_cancels_a_distractor_differs_from_its_pattern() -> None:
 
 def test_planted_angles_are_found() -> None:
     first, second = np.linalg.qr(RNG.standard_normal((WIDTH, 2)))[0].T
-    at = np.stack([np.cos(angle) * first + np.sin(angle) * second for angle in (0, np.pi / 3, np.pi / 2)])
+    at = np.stack(
+        [np.cos(angle) * first + np.sin(angle) * second for angle in (0, np.pi / 3, np.pi / 2)]
+    )
     np.testing.assert_allclose(cosines(7 * at, 0.1 * first), [1, 0.5, 0], atol=1e-12)
     np.testing.assert_allclose(shares_within(at, span_of(first[None])), [1, 0.25, 0], atol=1e-12)
     both = span_of(np.stack([first, second, first - second]))
@@ -81,7 +83,9 @@ def test_a_rotation_of_the_space_changes_nothing() -> None:
         np.testing.assert_allclose(
             shares_within(a, span_of(a[1:])), shares_within(b, span_of(b[1:])), atol=1e-10
         )
-    np.testing.assert_allclose(patterns(FILTERS, straight) @ ROTATION, patterns(FILTERS @ ROTATION, turned))
+    np.testing.assert_allclose(
+        patterns(FILTERS, straight) @ ROTATION, patterns(FILTERS @ ROTATION, turned)
+    )
 
 
 def test_a_zero_direction_has_no_cosine_and_no_share() -> None:
@@ -100,7 +104,7 @@ def test_where_a_number_lies_is_counted_with_itself() -> None:
     assert range_of(49.0, drawn).p == 1
     found = range_of(10.0, drawn)
     assert found.p == pytest.approx(2 * 12 / 100)
-    assert (found.low, found.high) == tuple(np.quantile(drawn, [0.025, 0.975]))
+    assert (found.low, found.high) == pytest.approx((2.45, 95.55))
 
 
 def test_a_random_direction_lies_in_its_range_as_often_as_it_should() -> None:
@@ -136,14 +140,24 @@ def test_the_first_newton_step_points_where_the_probe_does() -> None:
     reading = read_best("states", STATES[:, None], right, STATES[:5, None], settings)
     (step,) = newton_probes(STATES, right[None].astype(float), reading.inverse_penalties[0])
     assert cosines(step[None], reading.weights[0])[0] > 0.99
-    shuffled = draw_shuffled_probes(50, STATES, right, 1e-3, 0)
+    shuffled = draw_shuffled_probes(50, STATES, right, np.zeros(200), 1e-3, 0)
     seen = readings(np.r_[step[None], shuffled], deviations_of(STATES))
     assert np.abs(cosines(seen[1:], seen[0])).mean() < 0.5
 
 
+def test_grades_shuffled_within_domain_keep_what_the_domains_tell() -> None:
+    domain = STATES[:, 0] > 5
+    easy = domain ^ (RNG.random(200) < 0.1)
+    target = readings(np.eye(WIDTH)[:1], deviations_of(STATES))[0]
+    for groups, least, most in ((domain, 0.6, 1), (np.zeros(200), -0.2, 0.2)):
+        drawn = draw_shuffled_probes(50, STATES, easy, groups, 1e-3, 0)
+        agreed = cosines(readings(drawn, deviations_of(STATES)), target).mean()
+        assert least <= agreed <= most
+
+
 def test_probes_of_one_kind_of_grades_and_states_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(WorkbenchError, match="all grades are the same"):
-        draw_shuffled_probes(5, STATES, np.ones(200, dtype=bool), 1e-3, 0)
+        draw_shuffled_probes(5, STATES, np.ones(200, dtype=bool), np.zeros(200), 1e-3, 0)
     with pytest.raises(WorkbenchError, match="at least three"):
         deviations_of(STATES[:2])
     broken = STATES.copy()

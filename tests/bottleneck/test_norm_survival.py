@@ -64,7 +64,9 @@ def test_what_points_along_the_state_or_its_mean_is_lost(make_tiny: MakeTiny) ->
         assert found.norm_shares(apart)[0] == pytest.approx(1)
 
 
-def test_without_a_norm_nothing_is_lost(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_norm_nothing_is_lost(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lm = make_tiny()
     monkeypatch.setattr(LanguageModel, "final_norm", lambda self: torch.nn.Identity())
     found = norm_derivative(lm, STATES)

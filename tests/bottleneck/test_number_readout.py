@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from tests.support.scale_prompts import PROMPTS, trie_of
 from workbench.bottleneck.number_readout import (
@@ -18,7 +19,9 @@ from workbench.bottleneck.number_readout import (
 )
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.teach.adapter import add_adapter
+from workbench.trace.forward import run_joint
+from workbench.trace.hooks import hooked
+from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.record import record_states
 
 MakeTiny = Callable[..., LanguageModel]
@@ -58,7 +61,9 @@ def test_the_jacobian_is_that_of_plain_forwards(make_tiny: MakeTiny, family: str
         / (2 * STEP)
         for prompt in PROMPTS
     ]
-    np.testing.assert_allclose(found[LAYER] @ move.double().numpy(), np.mean(slopes, axis=0), atol=5e-4)
+    np.testing.assert_allclose(
+        found[LAYER] @ move.double().numpy(), np.mean(slopes, axis=0), atol=5e-4
+    )
 
 
 def test_at_the_last_layer_the_jacobian_is_the_logit_lens(tiny_lm: LanguageModel) -> None:
@@ -74,22 +79,50 @@ def test_at_the_last_layer_the_jacobian_is_the_logit_lens(tiny_lm: LanguageModel
 def test_the_heads_rows_are_its_weights(tiny_lm: LanguageModel) -> None:
     tokens = first_tokens(trie_of(tiny_lm))
     found = head_rows(tiny_lm, torch.randn(3, tiny_lm.width), tokens)
-    np.testing.assert_allclose(found, tiny_lm.head().weight[list(tokens)].detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(
+        found, tiny_lm.head().weight[list(tokens)].detach().numpy(), atol=1e-6
+    )
 
 
-def test_an_adapter_on_the_prompts_end_acts_there_alone(make_tiny: MakeTiny) -> None:
-    """Its gradients are those of a pass whose beginning the base model computed."""
-    lm = make_tiny()
+def with_adapter(lm: LanguageModel, length: int | None) -> LanguageModel:
+    """A random adapter on a prompt's last tokens, or on all."""
+    named = {} if length is None else {"alora_invocation_tokens": list(range(length))}
+    config = LoraConfig(r=4, target_modules=["v_proj", "down_proj"], task_type="CAUSAL_LM", **named)
+    model = get_peft_model(lm.base(), config).eval()
+    generator = torch.Generator().manual_seed(4)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.2
+    return lm.with_model(model, length)
+
+
+@pytest.mark.parametrize("length", [None, 1, 2])
+def test_an_adapter_is_differentiated_through_where_it_acts(
+    make_tiny: MakeTiny, length: int | None
+) -> None:
+    """The reference differentiates a whole pass, whose adapter starts at its column."""
+    lm = with_adapter(make_tiny(), length)
     tokens = first_tokens(trie_of(lm))
-    base = jacobian_rows(lm, PROMPTS, tokens, tokens_per_forward=512)
-    taught = adapted(lm, invocation=2)
-    found = jacobian_rows(taught, PROMPTS, tokens, tokens_per_forward=512)
+    found = jacobian_rows(lm, PROMPTS, tokens, tokens_per_forward=512)
+    wanted = np.zeros_like(found[LAYER])
+    for prompt in PROMPTS:
+        leaves: list[torch.Tensor] = []
+
+        def leaf(hidden: torch.Tensor, leaves: list[torch.Tensor] = leaves) -> torch.Tensor:
+            leaves.append(hidden.detach().requires_grad_())
+            return leaves[0].view_as(leaves[0])
+
+        one = pad_prompts([prompt], 0, lm.device)
+        with hooked(lm, {(LAYER, "resid_post"): leaf}):
+            final = run_joint(lm, one, empty_tail(one), None, (), None, gradients=True)
+        with torch.enable_grad():
+            logits = lm.head()(final[0, -1])[list(tokens)]
+            for row, logit in enumerate(logits):
+                (gradient,) = torch.autograd.grad(logit, leaves, retain_graph=True)
+                wanted[row] += gradient[0, -1].double().numpy() / len(PROMPTS)
+    np.testing.assert_allclose(found[LAYER], wanted, atol=1e-5)
+    base = jacobian_rows(make_tiny(), PROMPTS, tokens, tokens_per_forward=512)
     assert not np.allclose(found[LAYER], base[LAYER], atol=1e-3)
-    ends = [[len(prompt) - 1] for prompt in PROMPTS]
-    last = record_states(taught, PROMPTS, ends)[:, -1, 0]
-    np.testing.assert_allclose(found[-1], lens_rows(taught, last, tokens), atol=1e-5)
-    whole = adapted(make_tiny(), invocation=None)
-    assert not np.allclose(found[LAYER], jacobian_rows(whole, PROMPTS, tokens, tokens_per_forward=512)[LAYER], atol=1e-3)
 
 
 def test_high_numbers_weigh_against_low_ones(make_tiny: MakeTiny) -> None:

@@ -12,9 +12,9 @@ where both readings rise together.
 The number of a direction means nothing alone: states vary along few axes, and whatever follows
 these agrees. So the same number is taken of random directions: *isotropic* ones; ones drawn with
 the covariance of the states, which are random mixtures of the questions' deviations; and probes
-fitted with the same penalty to shuffled grades, which share all that the fit brings about. No
-number here depends on a direction's length. A band is of one number at one layer; over many layers
-one in twenty lies outside its own.
+fitted with the same penalty to grades shuffled within domain, which share all that the fit and the
+domains' difficulty bring about. No number here depends on a direction's length. A band is of one
+number at one layer; over many layers one in twenty lies outside its own.
 """
 
 from __future__ import annotations
@@ -132,10 +132,16 @@ def draw_with_covariance(count: int, deviations: Floats, seed: int) -> Floats:
 
 
 def draw_shuffled_probes(
-    count: int, states: Floats, correct: Bools, inverse_penalty: float, seed: int
+    count: int,
+    states: Floats,
+    correct: Bools,
+    domain: np.ndarray,
+    inverse_penalty: float,
+    seed: int,
 ) -> Floats:
-    """Draw the filters [count, width] of probes of shuffled grades, from the ``states`` [questions,
-    width] and grades ``correct`` [questions] of a probe fitted with ``inverse_penalty``.
+    """Draw the filters [count, width] of probes of grades shuffled within ``domain`` [questions],
+    from the ``states`` [questions, width] and grades ``correct`` [questions] of a probe fitted with
+    ``inverse_penalty``.
 
     Each is the first Newton step of the logistic regression on standardised states, from the share
     of right answers: with strong penalties, as probes have, it points where the fit does.
@@ -143,8 +149,10 @@ def draw_shuffled_probes(
     Raises:
         WorkbenchError: for grades of one kind only.
     """
-    right = np.asarray(correct, dtype=np.float64)
-    labels = np.random.default_rng([seed, 2]).permuted(np.tile(right, (count, 1)), axis=1)
+    rng = np.random.default_rng([seed, 2])
+    labels = np.tile(np.asarray(correct, dtype=np.float64), (count, 1))
+    for name in np.unique(domain):
+        labels[:, domain == name] = rng.permuted(labels[:, domain == name], axis=1)
     return newton_probes(states, labels, inverse_penalty)
 
 

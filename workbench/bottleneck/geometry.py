@@ -65,18 +65,19 @@ class LayerDirections:
 
     Attributes:
         training, held_out: [m, width] and [n, width] states.
-        correct: [m] grades that the probe was fitted on.
+        correct, domain: [m] grades that the probe was fitted on, and the questions' domains.
         probe: [width] filter; ``inverse_penalty`` it was fitted with.
         confidence: [width] filter of stated confidence.
         readouts: number readouts [tokens, width] by name.
         contrast: [tokens] weights of high against low numbers.
-        norm: the final norm's derivative at the held-out states.
+        norm: the final norm's derivative at some of the held-out states.
         head: [tokens, width] the head's rows.
     """
 
     training: Floats
     held_out: Floats
     correct: Bools
+    domain: np.ndarray
     probe: Floats
     inverse_penalty: float
     confidence: Floats
@@ -134,7 +135,7 @@ def measure_layer(layer: LayerDirections, draws: int, seed: int) -> list[Quantit
         COVARIANCE: draw_with_covariance(draws, deviations, seed),
     }
     shuffled = draw_shuffled_probes(
-        draws, layer.training, layer.correct, layer.inverse_penalty, seed
+        draws, layer.training, layer.correct, layer.domain, layer.inverse_penalty, seed
     )
     filters = {**common, SHUFFLED: shuffled}
     displaced = {**common, SHUFFLED: patterns(shuffled, deviations)}

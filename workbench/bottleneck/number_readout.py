@@ -16,10 +16,13 @@ can cancel in the mean; what a matrix shows is the part of the readout that ques
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import Cache
 
 from workbench import progress
 from workbench.arrays import Floats
@@ -35,7 +38,7 @@ from workbench.trace.forward import run_joint
 from workbench.trace.hooks import Transform, hooked
 from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.prompt_cache import CachedPrompts, PromptCache, forward_tail
-from workbench.trace.suffix import suffix_tail
+from workbench.trace.suffix import forward_suffix, suffix_tail
 from workbench.trace.token_tree import NO_TREE, end_columns
 
 
@@ -95,10 +98,9 @@ def jacobian_rows(
     """Return the matrix [layers, tokens, width] of the next-token logits at the prompts' ends with
     respect to the states there after every layer, through the layers above.
 
-    Only the last token's pass is differentiated, on kept keys and values of what precedes it (all
-    tokens that an adapter on a prompt's end acts on): a state at the end changes nothing else. So
-    the cost is one forward over the prompts and, for each token, the backward of a pass of one
-    column.
+    Only the last token's pass is differentiated, on kept keys and values of what precedes it: a
+    state at the end changes nothing else. So the cost is one forward over the prompts and, for each
+    token, the backward of a pass of one column.
 
     Raises:
         WorkbenchError: for a model whose branches cannot be packed.
@@ -119,17 +121,8 @@ def jacobian_rows(
 
 def _summed(lm: LanguageModel, prompts: Sequence[Sequence[int]], tokens: Sequence[int]) -> Tensor:
     """Return the sum over prompts of their gradients, [layers, tokens, width], on the CPU."""
-    last = lm.invocation_length or 1
-    pad = lm.tokenizer.pad_token_id
-    begun = pad_prompts([prompt[:-last] for prompt in prompts], pad, lm.device)
-    rest = pad_prompts([prompt[-last:] for prompt in prompts], pad, lm.device)
-    cache = PromptCache(begun.columns)
-    if lm.invocation_length is None:
-        run_joint(lm, begun, empty_tail(begun), None, (), cache)
-    else:
-        with adapter_off(lm):
-            run_joint(lm, begun, empty_tail(begun), None, (), cache)
-    kept = CachedPrompts(begun, cache, {}, 0)
+    kept, cache = _begun(lm, prompts)
+    rest = pad_prompts([prompt[-1:] for prompt in prompts], lm.tokenizer.pad_token_id, lm.device)
     streams: list[Tensor] = []
 
     def follow(hidden: Tensor) -> Tensor:
@@ -141,9 +134,9 @@ def _summed(lm: LanguageModel, prompts: Sequence[Sequence[int]], tokens: Sequenc
     places: dict[SiteKey, Transform] = {
         (layer, "resid_post"): follow for layer in range(lm.n_layers)
     }
-    tail = suffix_tail(kept, rest, NO_TREE)
+    tail, ends = suffix_tail(kept, rest, NO_TREE), end_columns(rest, NO_TREE)
     with hooked(lm, places):
-        final = forward_tail(lm, kept, tail, end_columns(rest, NO_TREE), (), gradients=True)
+        final = forward_tail(lm, kept, tail, ends, (), cache=cache, gradients=True)
     with torch.enable_grad():
         found = [
             torch.autograd.grad(of_token.sum(), streams, retain_graph=True)
@@ -155,3 +148,19 @@ def _summed(lm: LanguageModel, prompts: Sequence[Sequence[int]], tokens: Sequenc
             for layer in range(lm.n_layers)
         ]
     )
+
+
+def _begun(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[CachedPrompts, Cache]:
+    """Compute all of the prompts but their last tokens, and return what is kept of them: where an
+    adapter acts on their ends, by the base model up to there and with the adapter from there on.
+    """
+    acted_on = lm.invocation_length or 1
+    pad = lm.tokenizer.pad_token_id
+    begun = pad_prompts([prompt[:-acted_on] for prompt in prompts], pad, lm.device)
+    kept = CachedPrompts(begun, PromptCache(begun.columns), {}, 0)
+    with nullcontext() if lm.invocation_length is None else adapter_off(lm):
+        run_joint(lm, begun, empty_tail(begun), None, (), kept.cache)
+    if acted_on == 1:
+        return kept, kept.cache
+    rest = forward_suffix(lm, kept, [prompt[-acted_on:-1] for prompt in prompts], NO_TREE)
+    return replace(kept, prompts=rest.prompts), rest.cache

@@ -86,7 +86,7 @@ class RandomRanges:
         for number, row in enumerate(self.rows):
             for column, curves in enumerate(row.curves.values()):
                 _draw(figure, self.layers, row, curves, number, column)
-        apply_theme(figure, title=self.title, caption=self.caption, x="", y="", height=1)
+        apply_theme(figure, title=self.title, caption=self.caption, x="", y="", height=inside)
         top = figure.layout.margin.t + 52
         figure.update_layout(height=inside + top + 60, margin_t=top, margin_b=60)
         for number, row in enumerate(self.rows):

@@ -44,9 +44,9 @@ from workbench.probe import confidence_direction
 
 LOGIT_LENS, JACOBIAN = READOUTS = ("logit lens", "Jacobian")
 TABLE = "geometry"
-DRAWS = 500
+DRAWS = 400
 LINEARISED_ON, LENS_STATES = 12, 64
-"""Training questions over which the Jacobian's gradients and the logit lens's are means."""
+"""Questions over which the Jacobian's gradients are means, and the logit lens's and the norm's."""
 
 
 def geometry_stage(when: str) -> str:
@@ -68,7 +68,7 @@ def read_geometry(context: Run, stage: StageStore, *, when: str) -> dict[str, An
     tokens, contrast = first_tokens(trie), high_minus_low(trie)
     conversations = confidence_conversations(context)
     linearised = spread_rows(split.train, LINEARISED_ON)
-    lensed = spread_rows(split.train, LENS_STATES)
+    lensed, normed = (spread_rows(rows, LENS_STATES) for rows in (split.train, split.test))
     tables: list[pd.DataFrame] = []
     with model_of(context, when) as lm:
         jacobian = jacobian_rows(
@@ -82,12 +82,12 @@ def read_geometry(context: Run, stage: StageStore, *, when: str) -> dict[str, An
             head = head_rows(lm, lm.final_norm()(final), tokens)
         for layer in progress.track(range(lm.n_layers), f"comparing directions {when} teaching"):
             here = states[:, layer]
-            held_out = here[split.test]
             found = measure_layer(
                 LayerDirections(
                     here[split.train],
-                    held_out,
+                    here[split.test],
                     split.questions.training_correct,
+                    split.questions.training_domain,
                     weights[layer],
                     float(penalties[layer]),
                     _confidence(here[split.train], expected, config.probe.ridge_penalties),
@@ -96,7 +96,7 @@ def read_geometry(context: Run, stage: StageStore, *, when: str) -> dict[str, An
                         JACOBIAN: jacobian[layer],
                     },
                     contrast,
-                    norm_derivative(lm, torch.as_tensor(held_out)),
+                    norm_derivative(lm, torch.as_tensor(here[normed])),
                     head,
                 ),
                 DRAWS,
