@@ -114,7 +114,7 @@ def _draw(
         colour = _COLOURS[at % len(_COLOURS)]
         group = {"legendgroup": f"{number}.{at}", "legend": _legend(number)}
         if not np.isnan(curve.low).all():
-            band = interval_band(layers, curve, name, faded(colour, 0.16))
+            band = interval_band(layers, curve, name, faded(colour, 0.13))
             figure.add_trace(band.update(group), **place)
         figure.add_trace(
             go.Scatter(
