@@ -23,6 +23,7 @@ from workbench.cli.bench import teach as bench_teach
 from workbench.cli.bench_quantised import quantised as bench_quantised
 from workbench.cli.bench_statistics import coverage as bench_coverage
 from workbench.cli.bench_statistics import verdicts as bench_verdicts
+from workbench.cli.bottleneck import bottleneck
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
@@ -204,6 +205,7 @@ app.command("patch")(patch)
 app.command("teach")(teach)
 app.command("recipes")(recipes)
 app.command("baselines")(baselines)
+app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
 app.command("settings")(settings)
 

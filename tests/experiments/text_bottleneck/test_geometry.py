@@ -19,6 +19,7 @@ from workbench.bottleneck.geometry import (
     RANK,
     WITH_CONFIDENCE,
 )
+from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, CONTROL
 from workbench.experiments.text_bottleneck.geometry import (
     DRAWS,
     JACOBIAN,
@@ -32,15 +33,14 @@ from workbench.experiments.text_bottleneck.geometry_page import (
 from workbench.experiments.text_bottleneck.page import page_of
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
-    STAGE,
-    STAGES_OF,
+    PROBES,
     split_of,
-    weights_of,
+    steps_stage,
+    vectors_at,
 )
 from workbench.experiments.text_bottleneck.results import BottleneckResults
 from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_bottleneck
 from workbench.loop import open_run
-from workbench.loop.positions import run_positions
 from workbench.probe import confidence_direction
 
 LAYERS = 4
@@ -54,9 +54,8 @@ def place(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def results(place: Path) -> BottleneckResults:
-    return run_bottleneck(
-        None, place, BottleneckParameters(lens=False), figures=place.parent / "figures"
-    )
+    parameters = BottleneckParameters(lens=False, interventions=False)
+    return run_bottleneck(None, place, parameters, figures=place.parent / "figures")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +65,7 @@ def table(results: BottleneckResults) -> pd.DataFrame:
 
 
 def test_every_quantity_stands_at_every_layer(table: pd.DataFrame) -> None:
-    assert list(dict.fromkeys(table["condition"])) == list(STAGES_OF)
+    assert list(dict.fromkeys(table["condition"])) == [BEFORE.name, AFTER.name, CONTROL.name]
     named = ["condition", "quantity", "direction", "form", "space", "readout", "random"]
     layers = table.groupby(named)["layer"].agg(lambda each: tuple(sorted(each)))
     assert set(layers) == {tuple(range(LAYERS))}
@@ -82,19 +81,21 @@ def test_the_correlation_of_two_readings_is_that_over_held_out_questions(
     place: Path, table: pd.DataFrame
 ) -> None:
     run = open_run(place, place.parent / "figures")
-    split = split_of(run)
-    run.keys[STAGE] = run.store.stage(STAGE, "").facts()["key"]
-    at = run_positions(run).index("confidence")
-    for when, stage in STAGES_OF.items():
-        states = run.stage(stage).tensors("readings")["states"][:, 2, at].astype(float)
-        probe = run.stage(STAGE).tensors(weights_of(when))[AT_CONFIDENCE][2]
-        expected = run.stage(stage).table("confidence")["expected"].to_numpy()
-        stated = confidence_direction(
-            states[split.train], expected[split.train], run.config.probe.ridge_penalties
+    for condition in (BEFORE, AFTER):
+        steps = steps_stage(condition.name)
+        run.keys[steps] = run.store.stage(steps, "").facts()["key"]
+        split, states = split_of(run, condition), vectors_at(run, condition, AT_CONFIDENCE)
+        training, held_out = (
+            states.of(rows)[:, 2].astype(float) for rows in (split.train, split.test)
         )
-        wanted = np.corrcoef(states[split.test] @ probe, states[split.test] @ stated.weights)[0, 1]
+        probe = run.stage(steps).tensors(PROBES)["weights"][2]
+        expected = run.stage(condition.readings).table("confidence")["expected"].to_numpy()
+        stated = confidence_direction(
+            training, expected[split.train], run.config.probe.ridge_penalties
+        )
+        wanted = np.corrcoef(held_out @ probe, held_out @ stated.weights)[0, 1]
         mine = table[
-            (table["condition"] == when)
+            (table["condition"] == condition.name)
             & (table["quantity"] == WITH_CONFIDENCE)
             & (table["space"] == "covariance")
             & (table["layer"] == 2)
@@ -123,11 +124,12 @@ def test_at_the_last_layer_both_readouts_hold_stated_confidence(table: pd.DataFr
 def test_the_page_shows_what_the_table_holds(
     results: BottleneckResults, table: pd.DataFrame
 ) -> None:
-    section = geometry_section(table, "caption")
+    labels = {each.when: each.label for each in results.conditions}
+    section = geometry_section(table, labels, "caption")
     curves = [trace for trace in section.figure.data if trace.fill is None]
-    assert len(curves) == 2 * sum(len(shown) for _, shown, _ in FIGURE_ROWS)
+    assert len(curves) == 3 * sum(len(shown) for _, shown, _ in FIGURE_ROWS)
     layers = {each.when: each.layers[AT_CONFIDENCE] for each in results.conditions}
-    lines = geometry_rows(table, layers)
+    lines = geometry_rows(table, labels, layers)
     assert len(lines) == len(curves)
     first = FIGURE_ROWS[0][1][0].of(table[table["condition"] == "before"])
     np.testing.assert_allclose(curves[0].y, first["value"])
@@ -138,7 +140,7 @@ def test_the_page_shows_what_the_table_holds(
 
 
 def test_it_can_be_left_out(place: Path, results: BottleneckResults) -> None:
-    parameters = BottleneckParameters(lens=False, geometry=False)
+    parameters = BottleneckParameters(lens=False, interventions=False, geometry=False)
     found = run_bottleneck(None, place, parameters, figures=place.parent / "figures")
     assert found.geometry is None
     assert "geometry" not in page_of(found).figures

@@ -1,4 +1,4 @@
-"""Measure the geometry of a run's directions after every layer, before and after teaching.
+"""Measure the geometry of a run's directions after every layer, in every condition.
 
 One stage a condition. States at the confidence position and probes stand in the run; the model is
 needed for its number readouts: the Jacobian's from one pass over some training questions and a
@@ -9,6 +9,7 @@ measured, and what it does not show.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,15 @@ from workbench.bottleneck.number_readout import (
     jacobian_rows,
     lens_rows,
 )
-from workbench.experiments.text_bottleneck.lens import model_of
+from workbench.experiments.text_bottleneck.conditions import ModelCondition, model_in
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
-    STAGE,
-    STAGES_OF,
-    penalties_of,
+    PROBES,
     split_of,
-    weights_of,
+    steps_stage,
+    vectors_at,
 )
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.positions import run_positions
 from workbench.loop.questions import spread_rows
 from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
@@ -49,54 +48,56 @@ LINEARISED_ON, LENS_STATES = 12, 64
 """Questions over which the Jacobian's gradients are means, and the logit lens's and the norm's."""
 
 
-def geometry_stage(when: str) -> str:
+def geometry_stage(name: str) -> str:
     """Return the name of the stage of a condition."""
-    return f"bottleneck_geometry_{when}"
+    return f"bottleneck_geometry_{name}"
 
 
-def read_geometry(context: Run, stage: StageStore, *, when: str) -> dict[str, Any]:
+def read_geometry(context: Run, stage: StageStore, *, condition: ModelCondition) -> dict[str, Any]:
     """Measure every layer, and save the table "geometry"."""
-    split = split_of(context)
-    at = run_positions(context).index("confidence")
-    states = context.stage(STAGES_OF[when]).tensors("readings")["states"][:, :, at]
-    said = context.stage(STAGES_OF[when]).table("confidence").set_index(ROW)["expected"]
+    split = split_of(context, condition)
+    states = vectors_at(context, condition, AT_CONFIDENCE)
+    training, held_out = states.of(split.train), states.of(split.test)
+    said = context.stage(condition.readings).table("confidence").set_index(ROW)["expected"]
     expected = said.loc[split.train.tolist()].to_numpy(dtype=float)
-    read = context.stage(STAGE)
-    weights = read.tensors(weights_of(when))[AT_CONFIDENCE].astype(np.float64)
-    penalties = read.tensors(penalties_of(when))[AT_CONFIDENCE]
+    probes = context.stage(steps_stage(condition.name)).tensors(PROBES)
+    weights = probes["weights"].astype(np.float64)
     trie, config = context.scale_tokens.trie, context.config
     tokens, contrast = first_tokens(trie), high_minus_low(trie)
     conversations = confidence_conversations(context)
     linearised = spread_rows(split.train, LINEARISED_ON)
-    lensed, normed = (spread_rows(rows, LENS_STATES) for rows in (split.train, split.test))
+    lensed, normed = (
+        torch.as_tensor(each[spread_rows(np.arange(len(each)), LENS_STATES)])
+        for each in (training, held_out)
+    )
     tables: list[pd.DataFrame] = []
-    with model_of(context, when) as lm:
+    with model_in(context, condition) as lm:
         jacobian = jacobian_rows(
             lm,
             [conversations[row].tokens for row in linearised],
             tokens,
             tokens_per_forward=config.model.tokens_per_forward,
         )
-        final = torch.as_tensor(states[lensed, -1]).to(lm.device, lm.dtype)
+        final = lensed[:, -1].to(lm.device, lm.dtype)
         with torch.no_grad():
             head = head_rows(lm, lm.final_norm()(final), tokens)
-        for layer in progress.track(range(lm.n_layers), f"comparing directions {when} teaching"):
-            here = states[:, layer]
+        for layer in progress.track(range(lm.n_layers), f"comparing directions {condition.label}"):
+            known = training[:, layer].astype(np.float64)
             found = measure_layer(
                 LayerDirections(
-                    here[split.train],
-                    here[split.test],
+                    known,
+                    held_out[:, layer].astype(np.float64),
                     split.questions.training_correct,
                     split.questions.training_domain,
                     weights[layer],
-                    float(penalties[layer]),
-                    _confidence(here[split.train], expected, config.probe.ridge_penalties),
+                    float(probes["inverse_penalties"][layer]),
+                    _confidence(known, expected, config.probe.ridge_penalties),
                     {
-                        LOGIT_LENS: lens_rows(lm, torch.as_tensor(here[lensed]), tokens),
+                        LOGIT_LENS: lens_rows(lm, lensed[:, layer], tokens),
                         JACOBIAN: jacobian[layer],
                     },
                     contrast,
-                    norm_derivative(lm, torch.as_tensor(here[normed])),
+                    norm_derivative(lm, normed[:, layer]),
                     head,
                 ),
                 DRAWS,
@@ -107,12 +108,12 @@ def read_geometry(context: Run, stage: StageStore, *, when: str) -> dict[str, An
     return {"tokens": [lm.tokenizer.decode([token]) for token in tokens]}
 
 
-def geometry_table(context: Run) -> pd.DataFrame:
-    """Return the kept tables of both conditions, with the column "condition"."""
+def geometry_table(context: Run, conditions: Sequence[ModelCondition]) -> pd.DataFrame:
+    """Return the kept tables of the ``conditions``, with their names as the column "condition"."""
     return pd.concat(
         [
-            context.stage(geometry_stage(when)).table(TABLE).assign(condition=when)
-            for when in STAGES_OF
+            context.stage(geometry_stage(each.name)).table(TABLE).assign(condition=each.name)
+            for each in conditions
         ],
         ignore_index=True,
     )

@@ -4,6 +4,7 @@ and numbers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,16 +114,17 @@ FIGURE_ROWS = (
 )
 
 
-def geometry_section(table: pd.DataFrame, caption: str) -> Section:
-    """Return the section with the figure, from the ``table`` of both conditions."""
-    conditions = list(dict.fromkeys(table["condition"]))
-    by_condition = {when: table[table["condition"] == when] for when in conditions}
+def geometry_section(table: pd.DataFrame, labels: Mapping[str, str], caption: str) -> Section:
+    """Return the section with the figure, from the ``table`` of all conditions, whose names on the
+    page are ``labels``.
+    """
+    by_label = {label: table[table["condition"] == when] for when, label in labels.items()}
     rows = [
         RandomRangeRow(
             y,
             {
-                f"{when} teaching": {each.shown: _curve(each.of(mine)) for each in shown}
-                for when, mine in by_condition.items()
+                label: {each.shown: _curve(each.of(mine)) for each in shown}
+                for label, mine in by_label.items()
             },
             levels,
         )
@@ -150,7 +152,9 @@ def geometry_section(table: pd.DataFrame, caption: str) -> Section:
     )
 
 
-def geometry_rows(table: pd.DataFrame, layers: dict[str, int]) -> list[dict[str, str]]:
+def geometry_rows(
+    table: pd.DataFrame, labels: Mapping[str, str], layers: Mapping[str, int]
+) -> list[dict[str, str]]:
     """Write what is drawn at the probe's layer of each condition, ``layers``, as lines of a
     table.
     """
@@ -162,7 +166,7 @@ def geometry_rows(table: pd.DataFrame, layers: dict[str, int]) -> list[dict[str,
                 row = each.of(mine).iloc[0]
                 found.append(
                     {
-                        "teaching": f"{when} (layer {layer})",
+                        "condition": f"{labels[when]} (layer {layer})",
                         "what": each.words,
                         "value": f"{row['value']:.3f}",
                         "random": f"{row['random_low']:.3f} to {row['random_high']:.3f}",

@@ -1,4 +1,4 @@
-"""Read the scale's distribution after every layer of a run's model, before and after teaching.
+"""Read the scale's distribution after every layer of a run's model in a condition.
 
 One stage a condition. A tuned lens is fitted on some training questions' states and kept; then the
 logit lens and the tuned one read some training questions and every held-out one, in one packed pass
@@ -10,8 +10,6 @@ lens reads, and the best reading of all its values, fitted on the training quest
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,6 +30,7 @@ from workbench.bottleneck.scale_lens import (
 from workbench.bottleneck.tuned_lens import fit_tuned_lens
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.trie import ScaleTrie
+from workbench.experiments.text_bottleneck.conditions import ModelCondition, model_in
 from workbench.experiments.text_bottleneck.read import Split, split_of
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.probes import probe_settings
@@ -55,7 +54,7 @@ def lens_stage(when: str) -> str:
 
 
 def read_lenses(
-    context: Run, stage: StageStore, *, when: str, training_questions: int
+    context: Run, stage: StageStore, *, condition: ModelCondition, training_questions: int
 ) -> dict[str, Any]:
     """Fit and keep the condition's tuned lens, and save the scores [held-out, layers] of what both
     lenses read.
@@ -64,7 +63,7 @@ def read_lenses(
     budget, trie = context.config.model.tokens_per_forward, context.scale_tokens.trie
     prompts = [conversation.tokens for conversation in confidence_conversations(context)]
     rows = np.sort(np.r_[spread_rows(split.train, training_questions), split.test])
-    with model_of(context, when) as lm:
+    with model_in(context, condition) as lm:
         fitted = spread_rows(split.train, _fit_count(lm, context))
         states = _states(lm, [prompts[row] for row in fitted], trie, budget)
         chosen = choose_tokens(lm, states[:, -1], trie)
@@ -78,7 +77,7 @@ def read_lenses(
 
         lengths = [len(prompts[row]) for row in rows]
         batches = plan_batches(lengths, budget, trie.tree.size)
-        part = run_parts(stage, batches, compute, f"reading every layer {when} teaching")
+        part = run_parts(stage, batches, compute, f"reading every layer {condition.label}")
     tuned.save(stage.folder / LENS)
     stage.save_tensors(SCORES, _scores(context, split, part))
     return {
@@ -122,13 +121,3 @@ def _states(
         trie.tree.size,
         description="recording states for the tuned lens",
     )
-
-
-@contextmanager
-def model_of(context: Run, when: str) -> Iterator[LanguageModel]:
-    """Yield the run's model as it is in a condition."""
-    if when == "before":
-        yield context.lm
-    else:
-        with context.with_adapter("teach") as lm:
-            yield lm
