@@ -211,6 +211,7 @@ def test_it_is_read_once_and_comes_back_as_it_was(
 ) -> None:
     for room in ("read", "lens"):
         monkeypatch.setattr(f"workbench.experiments.text_bottleneck.{room}.read_best", None)
+    monkeypatch.setattr("workbench.experiments.text_bottleneck.geometry.measure_layer", None)
     again = run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
     assert again.summary() == pytest.approx(results.summary(), nan_ok=True)
 
@@ -221,7 +222,7 @@ def test_the_page_has_the_waterfall_and_its_numbers(
     index = write_page(page_of(results), tmp_path / "page")
     html = index.read_text()
     assert "Where does" in html
-    assert {"waterfall.html", "layers.html", "lenses.html"} <= {
+    assert {"waterfall.html", "layers.html", "lenses.html", "geometry.html"} <= {
         path.name for path in index.parent.iterdir()
     }
     steps = pd.read_csv(index.parent / "steps.csv")

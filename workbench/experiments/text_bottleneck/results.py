@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from workbench.arrays import Floats
 from workbench.bottleneck.argmax_margin import ArgmaxMargin, argmax_margin
@@ -126,13 +127,15 @@ class ConditionResult:
 @dataclass(frozen=True, eq=False)
 class BottleneckResults:
     """The run's settings, how many questions were held out, the conditions, the base model's
-    first, and the share of the gap that each teaching closes.
+    first, the share of the gap that each teaching closes, and the table of directions by layer,
+    None where it was left out.
     """
 
     config: RunConfig
     held_out: int
     conditions: tuple[ConditionResult, ...]
     closed: tuple[ClosedGap, ...] = ()
+    geometry: pd.DataFrame | None = None
 
     def summary(self) -> dict[str, object]:
         """Return the flat summary."""
