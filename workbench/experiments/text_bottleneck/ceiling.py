@@ -13,8 +13,7 @@ sets are tested on the whole scale. On some held-out questions every size has it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -42,6 +41,7 @@ from workbench.experiments.text_bottleneck.ceiling_sets import (
     sets_table,
     writers_table,
 )
+from workbench.experiments.text_bottleneck.conditions import BEFORE, ModelCondition, model_in
 from workbench.experiments.text_bottleneck.read import distributions, split_of
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.questions import spread_rows
@@ -70,9 +70,9 @@ class CeilingQuestions:
     told: int
 
 
-def ceiling_stage(when: str) -> str:
+def ceiling_stage(name: str) -> str:
     """Return the name of the stage of a condition."""
-    return f"bottleneck_ceiling_{when}"
+    return f"bottleneck_ceiling_{name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class _Reader:
 
 
 def find_writers(
-    context: Run, stage: StageStore, *, when: str, count: CeilingQuestions
+    context: Run, stage: StageStore, *, condition: ModelCondition, count: CeilingQuestions
 ) -> dict[str, Any]:
     """Attribute the margin, choose sets and ablate them; save the tables WRITERS and SETS, and
     under ATTRIBUTED, DOSES and TOLD the questions' rows and what was found.
@@ -124,15 +124,14 @@ def find_writers(
     A model that cannot be attributed (recurrent layers, several processes) has only the fact
     ``why_not``.
     """
-    split, trie = split_of(context), context.scale_tokens.trie
-    known = distributions(context, "before")
-    ceiling = find_ceiling(known[split.train], trie.values)
+    split, trie = split_of(context, condition), context.scale_tokens.trie
+    ceiling = find_ceiling(distributions(context, BEFORE, split.train), trie.values)
     rng = np.random.default_rng(context.config.seed)
     rows = rng.permutation(spread_rows(split.train, count.attributed + REFERENCES))
     attributed, references = rows[: count.attributed], rows[count.attributed :]
-    now = distributions(context, when)
-    small = cut_trie(trie, contenders(np.r_[now[attributed], known[attributed]], ceiling))
-    with _model(context, when) as lm:
+    now = distributions(context, condition, attributed)
+    small = cut_trie(trie, contenders(now, ceiling))
+    with model_in(context, condition) as lm:
         reader = _Reader(context, lm)
         inputs = reader.at_number(attributed, small)
         try:
@@ -151,7 +150,10 @@ def find_writers(
             return Part(pd.DataFrame({ROW: attributed[batch]}), found)
 
         part = run_parts(
-            stage, reader.batches(attributed), attribute, f"attributing the ceiling {when} teaching"
+            stage,
+            reader.batches(attributed),
+            attribute,
+            f"attributing the ceiling {condition.label}",
         )
         writers = writers_of(lm)
         sets = choose_sets(writers, part.tensors, rng)
@@ -196,12 +198,3 @@ def _ablate(
         return Part(pd.DataFrame({ROW: rows[batch]}), {"distribution": found})
 
     return run_parts(stage, reader.batches(rows), compute, f"ablating writers: {name}")
-
-
-@contextmanager
-def _model(context: Run, when: str) -> Iterator[LanguageModel]:
-    if when == "before":
-        yield context.lm
-    else:
-        with context.with_adapter("teach") as lm:
-            yield lm

@@ -46,7 +46,7 @@ def ceiling_tables(found: Sequence[CeilingResult]) -> dict[str, pd.DataFrame]:
 def _agreement_rows(found: Sequence[CeilingResult]) -> list[dict[str, str]]:
     return [
         {
-            "teaching": each.when,
+            "model": each.condition.label,
             "attributions": f"{first} and {second}",
             "rank correlation": f"{rho:.2f}",
             "forwards a question": f"{each.forwards[first]:.1f} and {each.forwards[second]:.1f}",
@@ -61,7 +61,7 @@ def _writers(found: Sequence[CeilingResult], caption: str) -> Section:
     for each in found:
         names = [writer_name(each.writers[at]) for at in each.largest]
         order = sorted(range(len(names)), key=lambda k: each.writers[each.largest[k]].layer)
-        panels[f"{each.when} teaching"] = WriterPanel(
+        panels[each.condition.label] = WriterPanel(
             [names[k] for k in order],
             {name: [each.largest_shares[name][k] for k in order] for name in ATTRIBUTIONS},
         )
@@ -90,7 +90,7 @@ def _values(each: CeilingResult) -> str:
 
 def _doses(found: Sequence[CeilingResult], caption: str) -> Section:
     panels = {
-        f"{each.when} teaching": DosePanel(
+        each.condition.label: DosePanel(
             [dose.size for dose in each.doses[ABLATION]],
             {
                 f"largest by {name}": [dose.margin for dose in each.doses[name]]
@@ -130,7 +130,7 @@ def _rows(found: Sequence[CeilingResult]) -> list[dict[str, str]]:
         told = {one.size: one for one in each.discrimination}
         for dose in each.doses[ABLATION]:
             row = {
-                "teaching": each.when,
+                "model": each.condition.label,
                 "parts ablated": f"{dose.size}",
                 "margin removed (nats)": f"{dose.removed:.2f}",
                 "by random sets": _span(dose.random_removed),
@@ -154,7 +154,7 @@ def _writers_table(found: Sequence[CeilingResult]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "condition": each.when,
+                "condition": each.condition.name,
                 "layer": site.layer,
                 "component": site.component,
                 "head": -1 if site.index is None else site.index,
@@ -171,7 +171,7 @@ def _agreement_table(found: Sequence[CeilingResult]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "condition": each.when,
+                "condition": each.condition.name,
                 "first": first,
                 "second": second,
                 **rho.to_dict("rank_correlation"),
@@ -189,7 +189,7 @@ def _doses_table(found: Sequence[CeilingResult]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "condition": each.when,
+                "condition": each.condition.name,
                 "chosen_by": name,
                 "size": dose.size,
                 **dose.removed.to_dict("removed"),
@@ -217,7 +217,7 @@ def _told_table(found: Sequence[CeilingResult]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "condition": each.when,
+                "condition": each.condition.name,
                 "size": one.size,
                 "questions": each.told,
                 **one.text.to_dict("text"),

@@ -38,6 +38,7 @@ from workbench.experiments.text_bottleneck.ceiling_sets import (
     kept_writers,
     sets_of,
 )
+from workbench.experiments.text_bottleneck.conditions import ModelCondition
 from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
 from workbench.loop.results import bootstrap_of
@@ -69,7 +70,7 @@ class CeilingResult:
         forwards: what each attribution costs a question.
     """
 
-    when: str
+    condition: ModelCondition
     ceiling: tuple[float, ...]
     share: float
     attributed: int
@@ -86,7 +87,7 @@ class CeilingResult:
 
     def summary(self) -> dict[str, object]:
         """Return the flat summary."""
-        key = f"{self.when}.ceiling"
+        key = f"{self.condition.name}.ceiling"
         out: dict[str, object] = {
             f"{key}.share": self.share,
             f"{key}.first_writer": writer_name(self.writers[self.largest[0]]),
@@ -108,9 +109,9 @@ def writer_name(site: Site) -> str:
     return f"{site.layer}, {'MLP' if site.component == 'mlp_out' else 'attention'}"
 
 
-def measure_ceiling(context: Run, when: str) -> CeilingResult | str:
+def measure_ceiling(context: Run, condition: ModelCondition) -> CeilingResult | str:
     """Measure a condition from its stage, or return why nothing could be attributed."""
-    stage = context.stage(ceiling_stage(when))
+    stage = context.stage(ceiling_stage(condition.name))
     facts = stage.facts()
     if "why_not" in facts:
         return str(facts["why_not"])
@@ -122,7 +123,7 @@ def measure_ceiling(context: Run, when: str) -> CeilingResult | str:
     largest = largest_writers(shares[ABLATION].mean(axis=0), SHOWN)
     doses, told = (stage.tensors(name)["distribution"] for name in (DOSES, TOLD))
     return CeilingResult(
-        when,
+        condition,
         written,
         ceiling.share,
         len(shares[ABLATION]),
