@@ -21,12 +21,12 @@ from workbench.loop import (
     run_stages,
     stages_of,
 )
-from workbench.loop.checks import check_untaught_run
+from workbench.loop.checks import check_probed_run
 from workbench.loop.run import Run
 from workbench.pipeline.stages import Reuse
 from workbench.pipeline.store import RunStore
 
-UNTAUGHT = ("questions", "answer", "elicit", "probe")
+PROBED = ("questions", "answer", "elicit", "probe")
 """The stages of the main loop that need no teaching."""
 
 
@@ -54,11 +54,11 @@ def open_or_make_run(config: RunConfig | None, folder: Path, figures: Path, reus
     return open_run(folder, figures, reuse)
 
 
-def open_or_make_untaught_run(
+def open_or_make_probed_run(
     config: RunConfig | None, folder: Path, figures: Path, reuse: Reuse
 ) -> Run:
     """Open the complete run in ``folder`` as it is; where there is none, run or resume the stages
-    UNTAUGHT of one. ``workbench run`` under the same name goes on from there.
+    PROBED of one. ``workbench run`` under the same name goes on from there.
 
     Args:
         config: None for the settings of the run that is there, or else the defaults.
@@ -71,10 +71,10 @@ def open_or_make_untaught_run(
     if config is None:
         there = (folder / CONFIG).exists()
         config = load_config(folder / CONFIG) if there else RunConfig()
-    check_untaught_run(config)
+    check_probed_run(config)
     require_claimable(figures, FIGURES)
     run = Run(config, RunStore(folder), figures, reuse=reuse)
-    stages = [stage for stage in stages_of(config) if stage.name in UNTAUGHT]
+    stages = [stage for stage in stages_of(config) if stage.name in PROBED]
     with run.store.hold():
         claim_folder(figures, FIGURES)
         begin_again(plan(stages, run), run, folder)

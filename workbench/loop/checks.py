@@ -44,7 +44,7 @@ def check_run(config: RunConfig) -> None:
             f"{config.patch.n_questions}; the loop repeats some of the questions "
             "patched, so set it to at most as many."
         )
-    questions, split = check_untaught_run(config)
+    questions, split = check_probed_run(config)
     held_out = sum(side == "test" for side in split.values())
     if held_out < FEWEST_PATCHED:
         raise WorkbenchError(
@@ -57,7 +57,7 @@ def check_run(config: RunConfig) -> None:
     check_layers(config, shape)
 
 
-def check_untaught_run(config: RunConfig) -> tuple[list[Question], dict[str, Side]]:
+def check_probed_run(config: RunConfig) -> tuple[list[Question], dict[str, Side]]:
     """Refuse the stages of a loop before teaching where they cannot finish; return the questions
     with their sides.
 

@@ -118,7 +118,7 @@ def _losses(panel: Panel) -> go.Scatter:
     texts = [
         "<b>lost " + format(loss, "\n.2f").replace("\n", "</b><br>")
         if at == panel.largest
-        else f"{-loss.value:+.2f}"
+        else f"{-round(loss.value, 2) + 0.0:+.2f}"
         for at, loss in enumerate(panel.losses)
     ]
     return go.Scatter(
@@ -132,6 +132,7 @@ def _losses(panel: Panel) -> go.Scatter:
             "color": [ORANGE if at == panel.largest else GREY for at in range(len(texts))],
         },
         hoverinfo="skip",
+        cliponaxis=False,
     )
 
 

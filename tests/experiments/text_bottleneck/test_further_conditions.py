@@ -107,7 +107,7 @@ def test_the_published_share_stands_beside_ours(results: BottleneckResults) -> N
     assert rows[-1]["pooled"] == f"{PUBLISHED:.2f}"
     assert not any("published" in row["condition"] for row in closing_rows(results.closed[:4]))
     headings = [title for title, _ in page_of(results).lead]
-    assert "How much of the gap to the untaught model's probe teaching closes" in headings
+    assert "How much of the gap to the base model's probe teaching closes" in headings
     means = [each.waterfall.steps[-2].within.value for each in results.conditions]
     shares = [each.within for each in results.closed if each.readout == MEAN]
     assert any(each.there for each in shares)

@@ -1,6 +1,6 @@
-"""Measure how much of the gap between a probe and what the untaught model says teaching closes.
+"""Measure how much of the gap between a probe and what the base model says teaching closes.
 
-The probe is the untaught model's, at the answer or the confidence position, whichever reads the
+The probe is the base model's, at the answer or the confidence position, whichever reads the
 training questions better. See :mod:`workbench.bottleneck.gap_closed` for the share and its sign.
 
 Published beside it, where a curriculum was taught: at 70B the text stayed at 97-98 % and the *mean

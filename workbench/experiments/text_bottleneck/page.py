@@ -67,7 +67,7 @@ def warnings_of(results: BottleneckResults) -> list[str]:
 
 
 def _closing(results: BottleneckResults) -> Lead:
-    title = "How much of the gap to the untaught model's probe teaching closes"
+    title = "How much of the gap to the base model's probe teaching closes"
     return [(title, closing_rows(results.closed))] if results.closed else []
 
 
@@ -161,7 +161,9 @@ def _changed(results: BottleneckResults) -> dict[str, Interventions]:
 def _lenses(results: BottleneckResults, caption: str) -> Section:
     panels = {
         f"{each.label}: {read}": [
-            Curve(f"{lens} lens", f"{lens} lens", each.by_lens[f"{lens}.{kind}"]) for lens in LENSES
+            Curve(f"{lens} lens", f"{lens} lens", each.by_lens[f"{lens}.{kind}"])
+            for lens in LENSES
+            if f"{lens}.{kind}" in each.by_lens
         ]
         for kind, read in ((MEAN, "mean of the numbers"), (BEST, "all numbers, read at best"))
         for each in results.conditions
@@ -180,7 +182,8 @@ def _lenses(results: BottleneckResults, caption: str) -> Section:
         "The distribution over the scale that a lens reads from the confidence position after "
         "each layer: its mean, and the best reading of all its values, fitted on training "
         "questions. Higher in the best reading than in the mean: the numbers hold it, but not as "
-        "their level.",
+        "their level. The Jacobian lens reads the first-order effect of the state on the numbers; "
+        "models that are not packed have none.",
         figure.figure(),
         "lenses",
     )

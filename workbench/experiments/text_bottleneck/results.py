@@ -2,7 +2,7 @@
 condition.
 
 All numbers are of held-out questions; see :mod:`workbench.bottleneck` for the methods and their
-signs. Whether teaching is what a model needs is judged for the untaught model only: what the taught
+signs. Whether teaching is what a model needs is judged for the base model only: what the taught
 one writes is that remedy.
 """
 
@@ -16,20 +16,15 @@ import pandas as pd
 
 from workbench.arrays import Floats
 from workbench.bottleneck.argmax_margin import ArgmaxMargin, argmax_margin
+from workbench.bottleneck.conclude import Readings, conclude
 from workbench.bottleneck.fixed_maps import MAPS, Training, best_map, fit_maps
 from workbench.bottleneck.sampled_text import sampled_auroc2
 from workbench.bottleneck.steps import Questions, Step, Waterfall, measure_steps
 from workbench.bottleneck.verdict import (
-    CARRIED,
     FIXED_MAP,
-    KNOWN,
-    NUMBERS,
     ONE_DIRECTION,
-    SAID,
     TEACHING,
     BottleneckVerdict,
-    Station,
-    judge,
 )
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
@@ -62,7 +57,6 @@ from workbench.measure import (
     auroc2_within,
     auroc2_within_estimate,
 )
-from workbench.measure.log_score import log_score
 
 DRAWS, TEMPERATURES = (1, 4, 16), (0.5, 1.0, 2.0)
 LOW_MASS = 0.5
@@ -305,19 +299,15 @@ def _verdict(
 ) -> tuple[BottleneckVerdict | None, str]:
     """Return the verdict, or why there is none."""
     by_name = {step.name: step for step in steps}
-    known = min(
-        (by_name[name] for name in (BEFORE_ANSWERING, HAVING_ANSWERED) if name in by_name),
-        key=lambda step: log_score(step.training, questions.training_correct),
-    )
     taught = condition.taught is not None
-    spread = float(context.stage("probe").facts().get("training_spread", 0.0)) if taught else 0.0
-    stations = [
-        Station(KNOWN, known.held_out),
-        Station(CARRIED, by_name[AT_CONFIDENCE].held_out),
-        Station(NUMBERS, by_name[DISTRIBUTION].held_out, spread),
-        Station(SAID, by_name[TEXT].held_out, spread),
-    ]
+    readings = Readings(
+        [by_name[name] for name in (BEFORE_ANSWERING, HAVING_ANSWERED) if name in by_name],
+        by_name[AT_CONFIDENCE],
+        by_name[DISTRIBUTION],
+        by_name[TEXT],
+        float(context.stage("probe").facts().get("training_spread", 0.0)) if taught else 0.0,
+    )
     try:
-        return judge(stations, questions.correct, questions.domain, remedies), ""
+        return conclude(readings, questions, remedies), ""
     except WorkbenchError as error:
         return None, str(error)

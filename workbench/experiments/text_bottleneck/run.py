@@ -17,7 +17,7 @@ from pydantic import Field
 
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.experiments.finished_run import open_or_make_run, open_or_make_untaught_run
+from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.text_bottleneck.conditions import (
     AFTER,
@@ -95,7 +95,7 @@ def run_bottleneck(
     """
     conditions = conditions_of(teaching=parameters.teaching, curriculum=parameters.curriculum)
     lenses = _with_lenses(conditions, parameters)
-    open_or_make = open_or_make_run if parameters.teaching else open_or_make_untaught_run
+    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
     run = open_or_make(config, folder, figures, reuse)
     stages = stages_of_conditions(conditions, parameters.condition_questions)
     stages += [_steps(each) for each in conditions]
