@@ -52,7 +52,7 @@ def page_of(results: BottleneckResults) -> Page:
         lead=[
             ("Verdict", [verdict_row(each) for each in results.conditions]),
             ("What a fixed map of the output would write", _map_rows(results)),
-            ("What one direction would write", map_rows(_changed(results))),
+            *_one_direction(results),
             *_closing(results),
             ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
             ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
@@ -145,6 +145,11 @@ def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     changed = _changed(results)
     found += intervention_sections(changed, caption) if changed else []
     return found + ceiling_sections(results.ceilings, results.config.model.shown)
+
+
+def _one_direction(results: BottleneckResults) -> Lead:
+    changed = _changed(results)
+    return [("What one direction would write", map_rows(changed))] if changed else []
 
 
 def _geometry_lead(results: BottleneckResults) -> Lead:
