@@ -99,7 +99,8 @@ def test_maps_are_ridge_regressions_whichever_side_is_smaller(
     chosen = choose_tokens(lm, node_states(lm, PROMPTS, trie)[:, -1], trie)
     generator = torch.Generator().manual_seed(0)
     states = torch.randn((questions, 2, 1, 32), generator=generator)
-    states[:, 1] = states[:, 0] * 1.5 + 0.1 * states[:, 1]
+    turn = torch.linalg.qr(torch.randn((32, 32), generator=generator))[0]
+    states[:, 1] = states[:, 0] @ turn + 0.1 * states[:, 1]
     lens = fit_tuned_lens(lm, states, chosen)
     used = states[torch.arange(questions) % 5 != 0].double()
     x, y = used[:, 0, 0], used[:, 1, 0] - used[:, 0, 0]
