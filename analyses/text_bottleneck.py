@@ -15,9 +15,9 @@
 #
 # A model may know which of its answers are right, hold it at the place where it writes its
 # confidence, have it in the probabilities of the numbers, and still write the same number every
-# time. This follows the knowledge step by step on the held-out questions of a finished run, before
-# and after teaching, names the step that loses most, and asks whether a fixed map of the output
-# would undo it.
+# time. This follows the knowledge step by step on the held-out questions of a finished run: before
+# teaching, after it, and with an adapter taught on shuffled targets. It names the step that loses
+# most, and asks whether a fixed map of the output would undo it.
 #
 # As a script it writes `figures/<run>/bottleneck/`. The run is made first if there is none.
 # Parameters can be replaced from outside, see `workbench.notebook`.
@@ -30,6 +30,10 @@ from workbench.notebook import run_experiment, show, tell
 parameters = BottleneckParameters(
     lens=True,  # read the scale after every layer
     lens_questions=200,  # training questions that lenses' readings are fitted on
+    geometry=True,  # compare directions at every layer with random ones beside them
+    interventions=True,  # take out, swap, push and put onto the numbers the probe's direction
+    condition_questions=400,  # training questions read of the adapter taught on shuffled targets
+    curriculum=False,  # teach the two-stage curriculum and follow both stages
 )
 
 # %%
@@ -62,6 +66,29 @@ show(bottleneck.page.figures["layers"])
 
 # %%
 show(bottleneck.page.figures.get("lenses"))
+
+# %% [markdown]
+# ## Geometry by layer
+#
+# Is the probe's direction one of those that numbers are written along? Correlations of readings
+# over held-out questions, what of the probe's pattern survives the final norm and the head, and
+# along how many dimensions questions move the numbers. Bands are the same numbers of probes of
+# shuffled grades, or of random readouts: a curve inside its band is nothing that the direction has
+# of its own.
+
+# %%
+show(bottleneck.page.figures.get("geometry"))
+
+# %% [markdown]
+# ## One direction
+#
+# Is what is said carried by the probe's direction, and would it be enough to put its reading onto
+# the numbers? Taken out, swapped between questions and pushed, each beside random directions.
+
+# %%
+show(bottleneck.page.figures.get("removed"))
+show(bottleneck.page.figures.get("swapped"))
+show(bottleneck.page.figures.get("pushed"))
 
 # %% [markdown]
 # ## In short

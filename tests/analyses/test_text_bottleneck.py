@@ -15,14 +15,20 @@ def test_as_a_script_it_follows_every_step_and_as_a_notebook_it_goes_on_to_show_
     lines = analysis.lines()
     page = analysis.place / "figures" / "tiny" / "bottleneck"
     assert any(str(page / "index.html") in line for line in lines)
-    assert len(pd.read_csv(page / "steps.csv")) == 12
+    assert len(pd.read_csv(page / "steps.csv")) == 18
     finished = analysis.finished()
     assert {path.parent.name for path in finished.keys() - before} == {
-        "bottleneck",
+        "bottleneck_control",
+        "bottleneck_steps_before",
+        "bottleneck_steps_after",
+        "bottleneck_steps_control",
         "bottleneck_lens_before",
         "bottleneck_lens_after",
+        "bottleneck_geometry_before",
+        "bottleneck_geometry_after",
+        "bottleneck_geometry_control",
     }
     shown = analysis.notebook()
     assert shown.text.splitlines() == lines
-    assert shown.figures == 3
+    assert shown.figures == 4
     assert analysis.finished() == finished

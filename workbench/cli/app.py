@@ -21,8 +21,10 @@ from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
 from workbench.cli.bench_quantised import quantised as bench_quantised
+from workbench.cli.bench_statistics import bottleneck as bench_bottleneck
 from workbench.cli.bench_statistics import coverage as bench_coverage
 from workbench.cli.bench_statistics import verdicts as bench_verdicts
+from workbench.cli.bottleneck import bottleneck
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
@@ -204,6 +206,7 @@ app.command("patch")(patch)
 app.command("teach")(teach)
 app.command("recipes")(recipes)
 app.command("baselines")(baselines)
+app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
 app.command("settings")(settings)
 
@@ -213,5 +216,6 @@ bench.command("teach")(bench_teach)
 bench.command("measure")(bench_measure)
 bench.command("run")(bench_run)
 bench.command("verdicts")(bench_verdicts)
+bench.command("bottleneck")(bench_bottleneck)
 bench.command("coverage")(bench_coverage)
 bench.command("quantised")(bench_quantised)

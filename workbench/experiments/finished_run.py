@@ -1,4 +1,6 @@
-"""Open the run of the main loop that an experiment uses, or make it first."""
+"""Open the run of the main loop that an experiment uses, or make it first: whole, or as far as
+its probes for experiments that need no teaching.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,24 @@ from typing import Any
 
 from workbench.config import RunConfig, load_config
 from workbench.errors import WorkbenchError
-from workbench.loop import CONFIG, is_complete, open_run, run_loop
+from workbench.files.ownership import FIGURES, claim_folder, require_claimable
+from workbench.loop import (
+    CONFIG,
+    begin_again,
+    is_complete,
+    open_run,
+    plan,
+    run_loop,
+    run_stages,
+    stages_of,
+)
+from workbench.loop.checks import check_probed_run
 from workbench.loop.run import Run
 from workbench.pipeline.stages import Reuse
+from workbench.pipeline.store import RunStore
+
+PROBED = ("questions", "answer", "elicit", "probe")
+"""The stages of the main loop that need no teaching."""
 
 
 def open_or_make_run(config: RunConfig | None, folder: Path, figures: Path, reuse: Reuse) -> Run:
@@ -35,6 +52,34 @@ def open_or_make_run(config: RunConfig | None, folder: Path, figures: Path, reus
     if not is_complete(folder):
         run_loop(config or RunConfig(), folder, figures, reuse)
     return open_run(folder, figures, reuse)
+
+
+def open_or_make_probed_run(
+    config: RunConfig | None, folder: Path, figures: Path, reuse: Reuse
+) -> Run:
+    """Open the complete run in ``folder`` as it is; where there is none, run or resume the stages
+    PROBED of one. ``workbench run`` under the same name goes on from there.
+
+    Args:
+        config: None for the settings of the run that is there, or else the defaults.
+
+    Raises:
+        WorkbenchError: where ``config`` is given and the run was made with other settings.
+    """
+    if is_complete(folder):
+        return open_or_make_run(config, folder, figures, reuse)
+    if config is None:
+        there = (folder / CONFIG).exists()
+        config = load_config(folder / CONFIG) if there else RunConfig()
+    check_probed_run(config)
+    require_claimable(figures, FIGURES)
+    run = Run(config, RunStore(folder), figures, reuse=reuse)
+    stages = [stage for stage in stages_of(config) if stage.name in PROBED]
+    with run.store.hold():
+        claim_folder(figures, FIGURES)
+        begin_again(plan(stages, run), run, folder)
+        run_stages(stages, run)
+    return run
 
 
 def _differences(there: RunConfig, wanted: RunConfig) -> list[str]:

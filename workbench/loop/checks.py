@@ -24,7 +24,7 @@ from workbench.models.chat_template import names_template
 from workbench.models.quantise import scheme_named
 from workbench.models.shape import ModelShape, read_shape
 from workbench.probe.folds import FEWEST_PER_CLASS
-from workbench.questions import Side
+from workbench.questions import Question, Side
 from workbench.teach.targets import FEWEST_EXAMPLES
 from workbench.teach.training import check_counts_epochs
 
@@ -37,7 +37,6 @@ def check_run(config: RunConfig) -> None:
     Raises:
         WorkbenchError: naming the first setting that is wrong, and the mend.
     """
-    check_settings(config)
     check_counts_epochs(config.teach)
     if config.patch.n_reference > config.patch.n_questions:
         raise WorkbenchError(
@@ -45,8 +44,7 @@ def check_run(config: RunConfig) -> None:
             f"{config.patch.n_questions}; the loop repeats some of the questions "
             "patched, so set it to at most as many."
         )
-    questions, split = drawn_questions(config)
-    check_counts(config.probe, split)
+    questions, split = check_probed_run(config)
     held_out = sum(side == "test" for side in split.values())
     if held_out < FEWEST_PATCHED:
         raise WorkbenchError(
@@ -54,10 +52,23 @@ def check_run(config: RunConfig) -> None:
             f"{_more_questions(config, len(questions))}."
         )
     check_taught(training_questions(split), config.teach.calibration_fraction, "Teaching")
-    scheme_named(config.model.quantize)
     shape = read_shape(config.model)
     check_teach(config.teach, shape)
     check_layers(config, shape)
+
+
+def check_probed_run(config: RunConfig) -> tuple[list[Question], dict[str, Side]]:
+    """Refuse the stages of a loop before teaching where they cannot finish; return the questions
+    with their sides.
+
+    Raises:
+        WorkbenchError: naming the first setting that is wrong, and the mend.
+    """
+    check_settings(config)
+    scheme_named(config.model.quantize)
+    questions, split = drawn_questions(config)
+    check_counts(config.probe, split)
+    return questions, split
 
 
 def check_settings(config: RunConfig) -> None:

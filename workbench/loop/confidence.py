@@ -203,7 +203,7 @@ def evaluate_adapter(
     questions, graded = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
     with context.with_adapter(taught) as tuned:
-        facts = _read_tuned(context, tuned, stage, rows, record, description)
+        facts = read_tuned(context, tuned, stage, rows, record, description)
         if context.config.questions.graded_file is not None:
             return facts
         with adapter_off(tuned):
@@ -240,10 +240,10 @@ def read_adapter(
     states on the questions ``rows``.
     """
     with context.with_adapter_of(taught) as tuned:
-        return _read_tuned(context, tuned, stage, rows, (), description)
+        return read_tuned(context, tuned, stage, rows, (), description)
 
 
-def _read_tuned(
+def read_tuned(
     context: Run,
     tuned: LanguageModel,
     stage: StageStore,
@@ -251,6 +251,7 @@ def _read_tuned(
     record: Sequence[str],
     description: str,
 ) -> dict[str, Any]:
+    """Read what a model with an adapter states on ``rows``, and its states at ``record``."""
     conversations = confidence_conversations(context)
     reply = context.reply
     if reply is None:

@@ -70,11 +70,11 @@ def sweep_of_adapter(
             numbers.trie,
             numbers.scale,
             settings,
-            _kept_beginnings(context, tuned, everyone, items),
+            kept_beginnings(context, tuned, everyone, items),
         )
 
 
-def _kept_beginnings(
+def kept_beginnings(
     context: Run,
     tuned: LanguageModel,
     conversations: Sequence[Conversation],

@@ -215,11 +215,15 @@ class Run:
             yield lm
 
     @contextmanager
-    def with_adapter_of(self, taught: StageStore) -> Iterator[LanguageModel]:
-        """Yield the model with the adapter of a teaching stage of any run on this model."""
+    def with_adapter_of(
+        self, taught: StageStore, adapter: str = "adapter"
+    ) -> Iterator[LanguageModel]:
+        """Yield the model with the adapter of a teaching stage of any run on this model, which lies
+        in the stage's folder ``adapter``.
+        """
         from workbench.teach.adapter import load_adapter, remove_adapter
 
-        lm = load_adapter(self.lm, taught.checked("adapter"))
+        lm = load_adapter(self.lm, taught.checked(adapter))
         try:
             yield lm
         finally:

@@ -6,8 +6,8 @@ together; ``value`` makes one number of what it returns. The same two steps serv
 packed sweep of true patches, so both speak of the same number.
 
 :func:`expected_confidence_of` is the mean of the exact distribution over the confidence scale, in
-shares of certainty, normalised to the mass on the scale. :func:`contrast` is a difference of
-logits.
+shares of certainty, normalised to the mass on the scale; :func:`high_log_odds_of` compares its
+upper half with its lower one. :func:`contrast` is a difference of logits.
 """
 
 from __future__ import annotations
@@ -90,6 +90,28 @@ def expected_confidence_of(trie: ScaleTrie, certain: float) -> Metric:
         return (
             shares @ torch.tensor(trie.values, dtype=shares.dtype, device=shares.device) / certain
         )
+
+    return Metric(trie.readout, value, trie.tree)
+
+
+def high_log_odds_of(trie: ScaleTrie) -> Metric:
+    """Return the log-odds, in nats, of a number in the upper half of the scale's range against one
+    in the lower half. Unlike the expected confidence it has a slope where the top value has nearly
+    all of the probability.
+
+    Raises:
+        WorkbenchError: for a scale of one value.
+    """
+    values = torch.tensor(trie.values, dtype=torch.float64)
+    high = values >= (values.min() + values.max()) / 2
+    if bool(high.all()):
+        raise WorkbenchError("A scale of one value has no high and low numbers to compare.")
+
+    def value(scores: Tensor) -> Tensor:
+        nodes = scores if trie.tree.size else scores[:, None]
+        found = trie.log_probabilities_of(nodes.double())
+        upper = high.to(found.device)
+        return found[:, upper].logsumexp(dim=-1) - found[:, ~upper].logsumexp(dim=-1)
 
     return Metric(trie.readout, value, trie.tree)
 

@@ -2,15 +2,13 @@
 
 For every layer and length a branch adds the same vector at the confidence position and at every
 further token of a number, so that the whole number is written under steering; all branches share
-the prompt's computation. The readouts are the exact distribution over the scale, and the value
-greedy decoding would write. That follows the most likely tokens of the whole vocabulary from the
-confidence position, as far as they continue a value of the scale. Sign: a positive length moves
+the prompt's computation. Read are the exact distribution over the scale and the value greedy
+decoding would write (:mod:`workbench.patch.written_confidence`). Sign: a positive length moves
 states towards where the direction points (a probe's points to right answers).
 
 One vector moves all questions alike, so steering can move the level of confidence freely. It
 discriminates better only if states respond differently. Random directions of equal norm show what
-any push of that length does. The written value ignores what follows it ("99" in "99.99"), as the
-trie does.
+any push of that length does.
 """
 
 from __future__ import annotations
@@ -26,6 +24,11 @@ from workbench.arrays import Floats
 from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.patch.written_confidence import (
+    WrittenConfidence,
+    number_positions,
+    read_written,
+)
 from workbench.trace.backends import PACKED, Engine
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
@@ -43,18 +46,6 @@ class Push:
             raise WorkbenchError(f"A push needs a vector [width], not {list(self.vector.shape)}.")
 
 
-@dataclass(frozen=True)
-class Steered:
-    """The confidence of each row, unsteered first and then under every push.
-
-    ``distribution`` [rows, 1 + pushes, values] over the scale; ``written`` [rows, 1 + pushes] the
-    value greedy decoding writes, NaN where it writes none of the scale.
-    """
-
-    distribution: Floats
-    written: Floats
-
-
 def steer(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -63,7 +54,7 @@ def steer(
     *,
     tokens_per_forward: int,
     engine: Engine = PACKED,
-) -> Steered:
+) -> WrittenConfidence:
     """Read confidence under every push.
 
     Args:
@@ -72,8 +63,7 @@ def steer(
         tokens_per_forward: most tokens of a forward.
         engine: runs the pushes (:func:`workbench.trace.backends.engine`).
     """
-    lengths = torch.as_tensor([len(prompt) for prompt in prompts])
-    places = [lengths - 1, *(lengths + node for node in range(trie.tree.size))]
+    places = number_positions(prompts, trie).unbind(dim=1)
     branches = [
         [
             Patch(Site(push.layer), place, push.vector.expand(len(prompts), -1).contiguous(), "add")
@@ -81,20 +71,9 @@ def steer(
         ]
         for push in pushes
     ]  # fmt: skip
-
-    def readout(logits: Tensor) -> Tensor:
-        wide = logits.float()
-        best = wide.amax(dim=-1, keepdim=True) - wide.logsumexp(dim=-1, keepdim=True)
-        return torch.cat([trie.readout(logits), best], dim=-1)
-
-    found = engine(lm).patch(
-        prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=trie.tree
+    return read_written(
+        lm, prompts, trie, branches, tokens_per_forward=tokens_per_forward, engine=engine
     )
-    every = torch.cat([found.base[:, None], found.patched], dim=1)
-    if not trie.tree.size:
-        every = every[:, :, None]
-    scores, best = every[..., :-1], every[..., -1]
-    return Steered(trie.distribution(scores), trie.greedy_values(scores, best))
 
 
 def spread_of(states: Floats) -> float:

@@ -1,5 +1,5 @@
-"""Draw curves over layers in panels, one curve a training: what all trainings share, and where they
-part.
+"""Draw curves over layers, or another quantity, in panels, one curve a training or condition: what
+all share, and where they part.
 
 Curves of one group (a precision, say) have one colour. No intervals are drawn: the spread between
 the curves is the figure's point. The number of curves that agree says nothing about other
@@ -36,17 +36,18 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePanels:
-    """The figure's data: the curves of every panel over ``layers`` [n].
+    """The figure's data: the curves of every panel over ``layers`` [n], or what else ``x`` says.
 
     ``levels`` are drawn as thin lines through every panel.
     """
 
-    layers: NDArray[np.int64]
+    layers: NDArray[np.int64] | Floats
     panels: Mapping[str, Sequence[Curve]]
     y: str
     title: str
     caption: str
     levels: Sequence[float] = (0.0, 1.0)
+    x: str = "patched decoder layer"
 
     def __post_init__(self) -> None:
         if not any(self.panels.values()):
@@ -56,7 +57,7 @@ class CurvePanels:
                 if np.shape(curve.values) != (len(self.layers),):
                     raise WorkbenchError(
                         f"curve {curve.name!r} of panel {title!r} has shape "
-                        f"{np.shape(curve.values)} for {len(self.layers)} layers"
+                        f"{np.shape(curve.values)} for {len(self.layers)} places"
                     )
 
     def figure(self) -> go.Figure:
@@ -87,9 +88,7 @@ class CurvePanels:
                         name=safe(curve.group),
                         legendgroup=curve.group,
                         showlegend=curve.group not in shown,
-                        hovertemplate=(
-                            f"layer %{{x}}: %{{y:.3f}}<extra>{safe(curve.name)}</extra>"
-                        ),
+                        hovertemplate=(f"%{{x}}: %{{y:.3f}}<extra>{safe(curve.name)}</extra>"),
                     ),
                     **place,
                 )
@@ -105,7 +104,7 @@ class CurvePanels:
             y="",
             height=_PANEL_HEIGHT * rows + 150,
         )
-        figure.update_xaxes(title_text="patched decoder layer", title_font_color=GREY, row=rows)
+        figure.update_xaxes(title_text=self.x, title_font_color=GREY, row=rows)
         figure.update_yaxes(title_text=self.y, title_font_color=GREY, col=1)
         figure.update_layout(margin_t=figure.layout.margin.t + 24)
         return figure

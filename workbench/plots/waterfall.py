@@ -1,9 +1,9 @@
 """Draw what is left of a signal step by step, and the step that loses most.
 
-One panel a condition. A bar is a step's AUROC2 above chance with its interval; between two bars
-stands what is lost, in the colour of losses where it is the largest one, with the interval of the
-paired difference. A bar that is higher than the one before it gained. Bars start at chance (0.5),
-so their heights compare; a bar below it is drawn downwards.
+One panel a condition, two in a row. A bar is a step's AUROC2 above chance with its interval;
+between two bars stands what is lost, in the colour of losses where it is the largest one, with the
+interval of the paired difference. A bar that is higher than the one before it gained. Bars start at
+chance (0.5), so their heights compare, between panels too; a bar below it is drawn downwards.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from workbench.measure.interval import Estimate
 from workbench.plots.error_bars import error_bars
 from workbench.plots.theme import BLUE, CHANCE, GREY, ORANGE, apply_theme, safe
 
-_WRAP = 9
+_WRAP, _PER_ROW = 9, 2
+_PANEL_HEIGHT, _AROUND = 350, 110
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,32 @@ class WaterfallFigure:
             raise WorkbenchError("a waterfall needs at least one condition")
 
     def figure(self) -> go.Figure:
-        """Draw the panels side by side."""
+        """Draw the panels side by side, all on one scale."""
+        columns = min(_PER_ROW, len(self.panels))
+        rows = -(-len(self.panels) // columns)
         figure = make_subplots(
-            rows=1,
-            cols=len(self.panels),
-            shared_yaxes=True,
+            rows=rows,
+            cols=columns,
+            shared_yaxes="all",
             horizontal_spacing=0.04,
+            vertical_spacing=0.28 / rows,
             subplot_titles=[safe(name) for name in self.panels],
         )
-        for column, panel in enumerate(self.panels.values(), start=1):
-            figure.add_trace(_bars(panel), row=1, col=column)
-            figure.add_trace(_losses(panel), row=1, col=column)
-            figure.add_hline(CHANCE, line={"color": GREY, "width": 1.2}, row=1, col=column)
+        for number, panel in enumerate(self.panels.values()):
+            place = {"row": number // columns + 1, "col": number % columns + 1}
+            figure.add_trace(_bars(panel), **place)
+            figure.add_trace(_losses(panel), **place)
+            figure.add_hline(CHANCE, line={"color": GREY, "width": 1.2}, **place)
         apply_theme(
             figure,
             title=self.title,
             caption=self.caption,
             x="",
-            y="AUROC2 within domain",
-            height=460,
+            y="",
+            height=_PANEL_HEIGHT * rows + _AROUND,
+        )
+        figure.update_yaxes(
+            title_text="AUROC2 within domain", title_font_color=GREY, showticklabels=True, col=1
         )
         figure.update_layout(showlegend=False, margin_t=figure.layout.margin.t + 24, bargap=0.45)
         ends = [
@@ -110,7 +118,7 @@ def _losses(panel: Panel) -> go.Scatter:
     texts = [
         "<b>lost " + format(loss, "\n.2f").replace("\n", "</b><br>")
         if at == panel.largest
-        else f"{-loss.value:+.2f}"
+        else f"{-round(loss.value, 2) + 0.0:+.2f}"
         for at, loss in enumerate(panel.losses)
     ]
     return go.Scatter(
@@ -124,6 +132,7 @@ def _losses(panel: Panel) -> go.Scatter:
             "color": [ORANGE if at == panel.largest else GREY for at in range(len(texts))],
         },
         hoverinfo="skip",
+        cliponaxis=False,
     )
 
 

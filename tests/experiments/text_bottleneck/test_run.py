@@ -13,6 +13,7 @@ import torch
 from workbench.bottleneck.jacobian_lens import load_jacobian_lens
 from workbench.bottleneck.tuned_lens import load_tuned_lens
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, CONTROL
 from workbench.experiments.text_bottleneck.lens import LENSES, lens_file, lens_stage
 from workbench.experiments.text_bottleneck.lens_inputs import lens_inputs
 from workbench.experiments.text_bottleneck.page import page_of
@@ -20,15 +21,17 @@ from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
     DISTRIBUTION,
     HAVING_ANSWERED,
-    STAGE,
     STEPS,
     TEXT,
     split_of,
     steps_of,
+    steps_stage,
 )
 from workbench.experiments.text_bottleneck.results import LOW_MASS, BottleneckResults
 from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_bottleneck
 from workbench.loop import open_run
+from workbench.loop.positions import run_positions
+from workbench.loop.run import Run
 from workbench.measure import auroc2_within
 from workbench.models import LanguageModel
 from workbench.report import write_page
@@ -45,15 +48,21 @@ def results(place: Path) -> BottleneckResults:
     return run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
 
 
-def test_every_step_is_measured_before_and_after_teaching(
-    place: Path, results: BottleneckResults
-) -> None:
+def opened(place: Path, *stages: str) -> Run:
+    """The run with the finished ``stages`` of the analysis."""
     run = open_run(place, place.parent / "figures")
-    run.keys[STAGE] = run.store.stage(STAGE, "").facts()["key"]
-    split = split_of(run)
-    assert [each.when for each in results.conditions] == ["before", "after"]
+    for stage in stages:
+        run.keys[stage] = run.store.stage(stage, "").facts()["key"]
+    return run
+
+
+def test_every_step_is_measured_in_every_condition(place: Path, results: BottleneckResults) -> None:
+    followed = (BEFORE, AFTER, CONTROL)
+    run = opened(place, CONTROL.readings, *(steps_stage(each.name) for each in followed))
+    assert tuple(each.condition for each in results.conditions) == followed
     for each in results.conditions:
-        steps = steps_of(run, each.when, split)
+        split = split_of(run, each.condition)
+        steps = steps_of(run, each.condition, split)
         assert tuple(step.name for step in steps) == STEPS
         assert [step.name for step in each.waterfall.steps] == list(STEPS)
         for step, measured in zip(steps, each.waterfall.steps, strict=True):
@@ -64,7 +73,8 @@ def test_every_step_is_measured_before_and_after_teaching(
         assert set(each.layers) == {*STEPS[:4]}
         assert each.layers[DISTRIBUTION] == 3
     texts = run.stage("elicit").table("confidence").set_index("row")["stated"]
-    before = steps_of(run, "before", split)[STEPS.index(TEXT)]
+    split = split_of(run)
+    before = steps_of(run, BEFORE, split)[STEPS.index(TEXT)]
     np.testing.assert_array_equal(before.held_out, texts.loc[split.test.tolist()].to_numpy())
 
 
@@ -75,19 +85,67 @@ def test_verdicts_rest_on_the_steps(results: BottleneckResults) -> None:
         by_name = {step.name: step.within.value for step in each.waterfall.steps}
         said = each.verdict.stations[-1]
         assert said.test.value == pytest.approx(by_name[TEXT])
-        low = [note for note in page_of(results).notes[1:] if note.startswith(each.when)]
+        low = [note for note in page_of(results).notes[1:] if note.startswith(each.label)]
         assert bool(low) == (each.mass < LOW_MASS)
+
+
+def test_the_control_states_what_the_run_read_of_it_and_its_states_are_kept(
+    place: Path, results: BottleneckResults
+) -> None:
+    run = opened(place, CONTROL.readings)
+    found, known = (
+        run.stage(stage).table("confidence") for stage in (CONTROL.readings, "elicit_control")
+    )
+    both = found.merge(known, on="row", suffixes=("", "_known"))
+    assert len(both) == len(known)
+    np.testing.assert_allclose(both["expected"], both["expected_known"], atol=1e-6)
+    assert list(both["stated_text"]) == list(both["stated_text_known"])
+    states = run.stage(CONTROL.readings).tensors("readings")["states"]
+    base, tuned = (
+        run.stage(stage).tensors("readings")["states"] for stage in ("elicit", "elicit_tuned")
+    )
+    rows = found["row"].to_numpy()
+    at = run_positions(run).index("confidence")
+    np.testing.assert_array_equal(np.delete(states, at, axis=2), np.delete(base[rows], at, axis=2))
+    assert not np.allclose(states[:, -1, at], base[rows][:, -1, at])
+    assert not np.allclose(states[:, -1, at], tuned[rows][:, -1, at])
+    remedies = [each.verdict.remedy for each in results.conditions if each.verdict]
+    assert "needs teaching" not in remedies[1:]
+
+
+def test_fewer_training_questions_change_the_fits_and_no_held_out_question(
+    place: Path, results: BottleneckResults, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(place, tmp_path / "run"))
+    shutil.rmtree(copy / CONTROL.readings)
+    few = BottleneckParameters(lens=False, condition_questions=40)
+    found = run_bottleneck(None, copy, few, figures=tmp_path / "figures")
+    run = opened(copy, CONTROL.readings, steps_stage(CONTROL.name))
+    split, whole = split_of(run, CONTROL), split_of(run)
+    assert [each.trained_on for each in found.conditions] == [len(whole.train)] * 2 + [40]
+    np.testing.assert_array_equal(split.test, whole.test)
+    assert set(split.train) < set(whole.train)
+    kept = run.stage(steps_stage(CONTROL.name)).table("steps")
+    assert set(kept["row"]) == {*split.train.tolist(), *whole.test.tolist()}
+    assert found.conditions[0].waterfall == results.conditions[0].waterfall
+    text = found.conditions[2].waterfall.steps[STEPS.index(TEXT)]
+    assert text.within == results.conditions[2].waterfall.steps[STEPS.index(TEXT)].within
+
+
+def test_lenses_of_a_condition_that_is_not_followed_are_refused(place: Path) -> None:
+    wrong = BottleneckParameters(lens_conditions=("first_stage",))
+    with pytest.raises(WorkbenchError, match="'first_stage', which is not followed; choose"):
+        run_bottleneck(None, place, wrong, figures=place.parent / "figures")
 
 
 def test_at_the_last_layer_a_lens_reads_what_the_model_says(
     place: Path, results: BottleneckResults
 ) -> None:
     """Only the vocabulary's other tokens are left out, and the tuned lens has no map there."""
-    run = open_run(place, place.parent / "figures")
+    run = opened(place, *(lens_stage(each) for each in ("before", "after")))
     split = split_of(run)
-    for each in results.conditions:
-        for stage in (STAGE, lens_stage(each.when)):
-            run.keys[stage] = run.store.stage(stage, "").facts()["key"]
+    assert results.conditions[2].by_lens == {}
+    for each in results.conditions[:2]:
         scores = run.stage(lens_stage(each.when)).tensors("scores")
         assert set(scores) == {f"{lens}.{kind}" for lens in LENSES for kind in ("mean", "best")}
         assert all(found.shape == (len(split.test), 4) for found in scores.values())
@@ -100,9 +158,7 @@ def test_at_the_last_layer_a_lens_reads_what_the_model_says(
 
 
 def test_a_conditions_lenses_fit_it_alone(place: Path, results: BottleneckResults) -> None:
-    run = open_run(place, place.parent / "figures")
-    for name in ("teach", *map(lens_stage, ("before", "after"))):
-        run.keys[name] = run.store.stage(name, "").facts()["key"]
+    run = opened(place, *map(lens_stage, ("before", "after")))
     trie = run.scale_tokens.trie
     files = {when: run.stage(lens_stage(when)).folder for when in ("before", "after")}
 
@@ -123,9 +179,7 @@ def test_kept_beginnings_are_computed_once_and_read_the_same(
     place: Path, results: BottleneckResults
 ) -> None:
     """Both conditions go on from the same keys; whole passes give the same states."""
-    run = open_run(place, place.parent / "figures")
-    for name in ("questions", "answer", "teach"):
-        run.keys[name] = run.store.stage(name, "").facts()["key"]
+    run = opened(place)
     split = split_of(run)
     base = lens_inputs(run, run.lm, split, 20)
     held = run.reply_cache.bytes
@@ -157,6 +211,7 @@ def test_it_is_read_once_and_comes_back_as_it_was(
 ) -> None:
     for room in ("read", "lens"):
         monkeypatch.setattr(f"workbench.experiments.text_bottleneck.{room}.read_best", None)
+    monkeypatch.setattr("workbench.experiments.text_bottleneck.geometry.measure_layer", None)
     again = run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
     assert again.summary() == pytest.approx(results.summary(), nan_ok=True)
 
@@ -167,12 +222,12 @@ def test_the_page_has_the_waterfall_and_its_numbers(
     index = write_page(page_of(results), tmp_path / "page")
     html = index.read_text()
     assert "Where does" in html
-    assert {"waterfall.html", "layers.html", "lenses.html"} <= {
+    assert {"waterfall.html", "layers.html", "lenses.html", "geometry.html"} <= {
         path.name for path in index.parent.iterdir()
     }
     steps = pd.read_csv(index.parent / "steps.csv")
-    assert list(steps["step"]) == [*STEPS, *STEPS]
+    assert list(steps["step"]) == [*STEPS, *STEPS, *STEPS]
     first = results.conditions[0].waterfall.steps[0]
     assert steps["auroc2_within"][0] == pytest.approx(first.within.value)
-    assert len(pd.read_csv(index.parent / "fixed_maps.csv")) == 10
-    assert len(pd.read_csv(index.parent / "sampled.csv")) == 18
+    assert len(pd.read_csv(index.parent / "fixed_maps.csv")) == 15
+    assert len(pd.read_csv(index.parent / "sampled.csv")) == 27

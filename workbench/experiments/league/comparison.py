@@ -43,7 +43,7 @@ from workbench.measure.seed_intervals import (
 )
 
 IN_DOMAIN, OUT_OF_DOMAIN = "in domain", "out of domain"
-UNTAUGHT = (BEFORE, PLATT)
+PROBED = (BEFORE, PLATT)
 Parts = Callable[["RecipeOutcome"], Mapping[str, pd.DataFrame]]
 
 
@@ -114,7 +114,7 @@ def compare_recipes(
         for part, table in (parts or parts_of)(one).items():
             for row in _rows(one, part, table, draw):
                 key = (row.condition, part, table[base].to_numpy().tobytes())
-                if row.condition not in UNTAUGHT or key not in seen:
+                if row.condition not in PROBED or key not in seen:
                     out.append(row)
                 seen.add(key)
     return out

@@ -26,7 +26,8 @@ from workbench.loop.confidence import confidence_conversations
 from workbench.loop.patched_items import choose_items
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.patch.steering import Push, Steered, pushes_along, spread_of, steer
+from workbench.patch.steering import Push, pushes_along, spread_of, steer
+from workbench.patch.written_confidence import WrittenConfidence
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.trace.batches import plan_batches
 
@@ -92,7 +93,7 @@ def steered_confidence(context: Run, plan: SteeringPlan, stage: StageStore) -> p
 
 
 def _lines(
-    rows: NDArray[np.int64], names: pd.DataFrame, found: Steered, scale: Scale
+    rows: NDArray[np.int64], names: pd.DataFrame, found: WrittenConfidence, scale: Scale
 ) -> pd.DataFrame:
     pushes = len(names)
     table = pd.concat([names] * len(rows), ignore_index=True)

@@ -1,4 +1,4 @@
-"""Read the scale's distribution after every layer of a run's model, before and after teaching.
+"""Read the scale's distribution after every layer of a run's model in a condition.
 
 One stage a condition. A tuned lens and a Jacobian lens are fitted on some training questions and
 kept; then they and the logit lens read some training questions and every held-out one, in one
@@ -12,8 +12,7 @@ questions that chose the tuned lens's penalty and that neither map was fitted on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from workbench.bottleneck.scale_lens import Lens, LensTokens, LogitLens, choose_
 from workbench.bottleneck.tuned_lens import KIND as TUNED
 from workbench.bottleneck.tuned_lens import choosing_rows, fit_tuned_lens
 from workbench.elicit.readout import expected_confidence
+from workbench.experiments.text_bottleneck.conditions import ModelCondition, model_in
 from workbench.experiments.text_bottleneck.lens_inputs import LensInputs, lens_inputs
 from workbench.experiments.text_bottleneck.read import Split, split_of
 from workbench.loop.probes import probe_settings
@@ -62,13 +62,13 @@ def lens_file(kind: str) -> str:
 
 
 def read_lenses(
-    context: Run, stage: StageStore, *, when: str, training_questions: int
+    context: Run, stage: StageStore, *, condition: ModelCondition, training_questions: int
 ) -> dict[str, Any]:
     """Fit and keep the condition's lenses, and save the scores [held-out, layers] of what all of
     them read.
     """
     split = split_of(context)
-    with _model(context, when) as lm:
+    with model_in(context, condition) as lm:
         inputs = lens_inputs(context, lm, split, training_questions)
         states = inputs.states(lm, inputs.fitted)
         chosen = choose_tokens(lm, states[:, -1], inputs.trie)
@@ -87,7 +87,7 @@ def read_lenses(
 
         lengths = [len(prompt) for prompt in inputs.prompts]
         batches = plan_batches(lengths, inputs.budget, inputs.trie.tree.size)
-        part = run_parts(stage, batches, compute, f"reading every layer {when} teaching")
+        part = run_parts(stage, batches, compute, f"reading every layer {condition.label}")
     tuned.save(stage.folder / lens_file(TUNED))
     if jacobian is not None:
         jacobian.save(stage.folder / lens_file(JACOBIAN))
@@ -145,12 +145,3 @@ def _scores(context: Run, split: Split, part: Part) -> dict[str, NDArray[np.floa
         best = read_best(name, training, right, read[test], probe_settings(context))
         out[f"{name}.{BEST}"] = best.by_layer
     return out
-
-
-@contextmanager
-def _model(context: Run, when: str) -> Iterator[LanguageModel]:
-    if when == "before":
-        yield context.lm
-    else:
-        with context.with_adapter("teach") as lm:
-            yield lm

@@ -16,10 +16,10 @@ import torch
 
 from workbench.arrays import Rows
 from workbench.bottleneck.scale_lens import node_states
-from workbench.elicit.reply_tokens import before_reply
 from workbench.elicit.trie import ScaleTrie
 from workbench.experiments.text_bottleneck.read import Split
 from workbench.loop.confidence import confidence_conversations
+from workbench.loop.patching import kept_beginnings
 from workbench.loop.questions import spread_rows
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
@@ -92,15 +92,7 @@ def lens_inputs(
     nodes = trie.tree.size + 1
     count = max(8, min(FITTED_ON, FIT_BYTES // (lm.n_layers * nodes * lm.width * 4)))
     fitted = np.searchsorted(rows, spread_rows(known, count))
-    reply, beginnings = context.reply, None
-    if reply is not None and lm.architecture.packable:
-        before = [before_reply(conversations[row], reply) for row in rows]
-        cache = context.reply_cache
-        cache.fill(lm, rows.tolist(), before, "reading up to the reply")
-
-        def beginnings(places: Rows) -> CachedPrompts:
-            return cache.kept(lm, rows[places], [before[place] for place in places])
-
+    beginnings = kept_beginnings(context, lm, conversations, rows)
     return LensInputs(
         rows, prompts, fitted, trie, context.config.model.tokens_per_forward, beginnings
     )

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.experiments.text_bottleneck.closing import closing_rows
+from workbench.experiments.text_bottleneck.geometry_page import geometry_rows, geometry_section
+from workbench.experiments.text_bottleneck.intervention_page import (
+    intervention_sections,
+    intervention_tables,
+    map_rows,
+)
+from workbench.experiments.text_bottleneck.intervention_results import Interventions
 from workbench.experiments.text_bottleneck.lens import BEST, LENSES, MEAN
 from workbench.experiments.text_bottleneck.read import AT_CONFIDENCE, HAVING_ANSWERED
 from workbench.experiments.text_bottleneck.results import (
@@ -15,6 +23,7 @@ from workbench.experiments.text_bottleneck.tables import maps_table, sampled_tab
 from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.plots.waterfall import Panel, WaterfallFigure
 from workbench.report import Page, Section
+from workbench.report.page import Lead
 
 
 def page_of(results: BottleneckResults) -> Page:
@@ -31,30 +40,42 @@ def page_of(results: BottleneckResults) -> Page:
             "steps.csv": steps_table(results),
             "fixed_maps.csv": maps_table(results),
             "sampled.csv": sampled_table(results),
+            **intervention_tables(_changed(results)),
+            **({} if results.geometry is None else {"geometry.csv": results.geometry}),
         },
         lead=[
-            ("Verdict", [_verdict_row(each) for each in results.conditions]),
+            ("Verdict", [verdict_row(each) for each in results.conditions]),
             ("What a fixed map of the output would write", _map_rows(results)),
+            ("What one direction would write", map_rows(_changed(results))),
+            *_closing(results),
             ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
             ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
+            *_geometry_lead(results),
         ],
-        notes=(caption, *_warnings(results)),
+        notes=(caption, *warnings_of(results)),
     )
 
 
-def _warnings(results: BottleneckResults) -> list[str]:
+def warnings_of(results: BottleneckResults) -> list[str]:
+    """Return what must be said before anything else: conditions in which the scale is not used."""
     return [
-        f"{each.when} teaching the scale has only {each.mass:.2f} of the probability: the model "
+        f"{each.label}: the scale has only {each.mass:.2f} of the probability. The model "
         "does not answer on it, and what its numbers tell is little of what it would say."
         for each in results.conditions
         if each.mass < LOW_MASS
     ]
 
 
-def _verdict_row(each: ConditionResult) -> dict[str, str]:
+def _closing(results: BottleneckResults) -> Lead:
+    title = "How much of the gap to the base model's probe teaching closes"
+    return [(title, closing_rows(results.closed))] if results.closed else []
+
+
+def verdict_row(each: ConditionResult) -> dict[str, str]:
+    """Return the row of a condition in the table of verdicts."""
     largest = each.waterfall.largest
     return {
-        "teaching": each.when,
+        "condition": each.label,
         "verdict": each.verdict.verdict if each.verdict else each.no_verdict,
         "what undoes it": (each.verdict.remedy if each.verdict else "") or "–",
         "most is lost": f"{largest.first} → {largest.second}",
@@ -67,7 +88,7 @@ def _verdict_row(each: ConditionResult) -> dict[str, str]:
 def _map_rows(results: BottleneckResults) -> list[dict[str, str]]:
     return [
         {
-            "teaching": each.when,
+            "condition": each.label,
             "written": one.name + (" (best on training questions)" if chosen else ""),
             "AUROC2 within domain": f"{one.within:.2f}",
             "more than the text": f"{one.gain:.2f}",
@@ -81,7 +102,7 @@ def _map_rows(results: BottleneckResults) -> list[dict[str, str]]:
 def _margin_row(each: ConditionResult) -> dict[str, str]:
     margin = each.margin
     return {
-        "teaching": each.when,
+        "condition": each.label,
         "margin of right answers (nats)": f"{margin.right:.2f}",
         "of wrong answers": f"{margin.wrong:.2f}",
         "questions move it by": f"{margin.moved:.2f}",
@@ -92,7 +113,7 @@ def _margin_row(each: ConditionResult) -> dict[str, str]:
 
 def _sampled_rows(results: BottleneckResults) -> list[dict[str, str]]:
     return [
-        {"teaching": each.when, "temperature": f"{temperature:g}"}
+        {"condition": each.label, "temperature": f"{temperature:g}"}
         | {
             f"mean of {one.draws}" if one.draws > 1 else "one draw": f"{one.within:.2f}"
             for one in each.sampled
@@ -105,18 +126,43 @@ def _sampled_rows(results: BottleneckResults) -> list[dict[str, str]]:
 
 def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     found = [_waterfall(results, caption), _layers(results, caption)]
-    return [*found, _lenses(results, caption)] if results.conditions[0].by_lens else found
+    if results.conditions[0].by_lens:
+        found.append(_lenses(results, caption))
+    if results.geometry is not None:
+        labels = {each.when: each.label for each in results.conditions}
+        found.append(geometry_section(results.geometry, labels, caption))
+    changed = _changed(results)
+    return found + (intervention_sections(changed, caption) if changed else [])
+
+
+def _geometry_lead(results: BottleneckResults) -> Lead:
+    if results.geometry is None:
+        return []
+    title = "The probe's direction and the numbers', at the probe's layer"
+    layers = {each.when: each.layers[AT_CONFIDENCE] for each in results.conditions}
+    labels = {each.when: each.label for each in results.conditions}
+    return [(title, geometry_rows(results.geometry, labels, layers))]
+
+
+def _changed(results: BottleneckResults) -> dict[str, Interventions]:
+    """Return the interventions of the conditions that have them, by their names on the page."""
+    return {
+        each.label: each.interventions
+        for each in results.conditions
+        if each.interventions is not None
+    }
 
 
 def _lenses(results: BottleneckResults, caption: str) -> Section:
     panels = {
-        f"{each.when} teaching: {read}": [
+        f"{each.label}: {read}": [
             Curve(f"{lens} lens", f"{lens} lens", each.by_lens[f"{lens}.{kind}"])
             for lens in LENSES
             if f"{lens}.{kind}" in each.by_lens
         ]
         for kind, read in ((MEAN, "mean of the numbers"), (BEST, "all numbers, read at best"))
         for each in results.conditions
+        if each.by_lens
     }
     figure = CurvePanels(
         layers=np.arange(len(results.conditions[0].by_lens[f"{LENSES[0]}.{MEAN}"])),
@@ -138,15 +184,17 @@ def _lenses(results: BottleneckResults, caption: str) -> Section:
     )
 
 
+def waterfall_panel(each: ConditionResult) -> Panel:
+    """Return the panel of a condition's waterfall."""
+    return Panel(
+        {step.name: step.within for step in each.waterfall.steps},
+        [loss.within for loss in each.waterfall.losses],
+        each.waterfall.losses.index(each.waterfall.largest),
+    )
+
+
 def _waterfall(results: BottleneckResults, caption: str) -> Section:
-    panels = {
-        f"{each.when} teaching": Panel(
-            {step.name: step.within for step in each.waterfall.steps},
-            [loss.within for loss in each.waterfall.losses],
-            each.waterfall.losses.index(each.waterfall.largest),
-        )
-        for each in results.conditions
-    }
+    panels = {each.label: waterfall_panel(each) for each in results.conditions}
     figure = WaterfallFigure(
         panels=panels, title="What is left of what the model knows, step by step", caption=caption
     )
@@ -162,7 +210,7 @@ def _waterfall(results: BottleneckResults, caption: str) -> Section:
 def _layers(results: BottleneckResults, caption: str) -> Section:
     shown = (HAVING_ANSWERED, AT_CONFIDENCE)
     panels = {
-        f"{each.when} teaching": [
+        each.label: [
             Curve(name, name, each.by_layer[name]) for name in shown if name in each.by_layer
         ]
         for each in results.conditions

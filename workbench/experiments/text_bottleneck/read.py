@@ -1,14 +1,15 @@
-"""Fit the readings of every step on a run's kept states and distributions, before and after
-teaching, and keep their scores.
+"""Fit the readings of every step on the states and distributions that were kept in a condition, and
+keep their scores.
 
 Nothing is asked anew: states at the question's end, the answer's end and the confidence position,
-and the distribution over the scale, stand in the run. A step's scores are of training questions
-(out of fold) and of held-out ones; sign: higher for surer of being right.
+and the distribution over the scale, stand in the condition's stage. A step's scores are of the
+training questions that were read in the condition (out of fold) and of held-out ones, which are the
+same in all; sign: higher for surer of being right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from workbench.bottleneck.fixed_maps import log_of
 from workbench.bottleneck.readings import Reading, read_best
 from workbench.bottleneck.steps import Questions, Step
 from workbench.elicit.conversation import QUESTION_END
+from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.conditions import BEFORE, ModelCondition
 from workbench.loop.answers import right_answers
 from workbench.loop.positions import run_positions
 from workbench.loop.probes import THINNED, probe_settings
@@ -29,8 +32,13 @@ from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
 
-STAGE = "bottleneck"
-STAGES_OF = {"before": "elicit", "after": "elicit_tuned"}
+CURVES = "layers"
+"""The tensors [held-out, layers] with the scores of a condition, by step."""
+PROBES = "probes"
+"""The tensors of a condition's probes at the confidence position: weights [layers, width], their
+inverse_penalties [layers], and what they read from training questions, out_of_fold [training,
+layers].
+"""
 BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION, MEAN, TEXT = STEPS = (
     "before answering",
     "having answered",
@@ -42,9 +50,9 @@ BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION, MEAN, TEXT = STE
 FITTED = (BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION)
 
 
-def curves_of(when: str) -> str:
-    """Return the name of the tensors [held-out, layers] with a condition's scores, by step."""
-    return f"layers_{when}"
+def steps_stage(name: str) -> str:
+    """Return the name of the stage that fits the steps of a condition."""
+    return f"bottleneck_steps_{name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,70 +64,120 @@ class Split:
     questions: Questions
 
 
-def split_of(context: Run) -> Split:
-    """Return the run's training and held-out questions."""
+def split_of(context: Run, condition: ModelCondition = BEFORE) -> Split:
+    """Return the run's held-out questions, and those of its training questions that were read in
+    the condition.
+
+    Raises:
+        WorkbenchError: where a held-out question was not read in it.
+    """
     table, _ = load_questions(context)
     train, test = (np.flatnonzero(table["split"] == side) for side in ("train", "test"))
+    there = _rows_read(context, condition)
+    if not np.isin(test, there).all():
+        raise WorkbenchError(
+            f"The stage {condition.readings!r} lacks some held-out questions: run it again."
+        )
+    train = train[np.isin(train, there)]
     domain = table["domain"].to_numpy(dtype=str)
     graded: tuple[Bools, Bools] = (right_answers(context, train), right_answers(context, test))
     return Split(train, test, Questions(graded[0], domain[train], graded[1], domain[test]))
 
 
-def read_steps(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Fit every step that needs a fit under both conditions; save the table "steps" (condition,
-    step, row, score), the held-out scores of every layer as tensors, and return chosen layers.
+def _rows_read(context: Run, condition: ModelCondition) -> Rows:
+    rows: Rows = context.stage(condition.readings).table("confidence")[ROW].to_numpy()
+    return rows
+
+
+def read_steps(context: Run, stage: StageStore, *, condition: ModelCondition) -> dict[str, Any]:
+    """Fit every step that needs a fit in the condition; save the table "steps" (step, row, score),
+    the held-out scores of every layer and the probes at the confidence position as tensors, and
+    return chosen layers.
     """
-    split = split_of(context)
-    wanted = [(when, name) for when in STAGES_OF for name in FITTED]
+    split = split_of(context, condition)
     rows: list[pd.DataFrame] = []
-    curves: dict[str, dict[str, Floats]] = {when: {} for when in STAGES_OF}
-    chosen: dict[str, dict[str, int]] = {when: {} for when in STAGES_OF}
-    for when, name in progress.track(wanted, "reading steps"):
-        layers, vectors = _vectors(context, when, name)
-        if vectors is None:
+    curves: dict[str, Floats] = {}
+    chosen: dict[str, int] = {}
+    held = context.stage(condition.readings).tensors("readings")
+    for name in progress.track(FITTED, f"reading steps {condition.label}"):
+        found = _vectors(context, condition, held, name)
+        if found is None:
             continue
         reading = read_best(
             name,
-            vectors[split.train],
+            found.of(split.train),
             split.questions.training_correct,
-            vectors[split.test],
+            found.of(split.test),
             probe_settings(context),
         )
-        rows.append(_table(when, reading, split))
-        curves[when][name] = reading.by_layer
-        chosen[when][name] = int(layers[reading.layer])
+        rows.append(_table(reading, split))
+        curves[name] = reading.by_layer
+        if name == AT_CONFIDENCE:
+            probes = {
+                "weights": reading.weights,
+                "inverse_penalties": reading.inverse_penalties,
+                "out_of_fold": reading.out_of_fold,
+            }
+            stage.save_tensors(PROBES, probes)
+        chosen[name] = int(found.layers[reading.layer])
     stage.save_table("steps", pd.concat(rows, ignore_index=True))
-    for when, found in curves.items():
-        stage.save_tensors(curves_of(when), found)
-    return {"layer": chosen}
+    stage.save_tensors(CURVES, curves)
+    return {"layer": chosen, "fitted_on": len(split.train)}
+
+
+@dataclass(frozen=True, eq=False)
+class StepVectors:
+    """What a step holds, ``vectors`` [n, layers, width], of the questions ``rows`` [n] in rising
+    order, and the layers.
+    """
+
+    rows: Rows
+    layers: NDArray[np.int64]
+    vectors: NDArray[np.floating]
+
+    def of(self, rows: Rows) -> NDArray[np.floating]:
+        """Return the vectors of these questions."""
+        return self.vectors[np.searchsorted(self.rows, rows)]
+
+
+def vectors_at(context: Run, condition: ModelCondition, name: str) -> StepVectors:
+    """Return what a step of the condition that every run records holds of the questions that were
+    read.
+    """
+    held = context.stage(condition.readings).tensors("readings")
+    found = _vectors(context, condition, held, name)
+    assert found is not None
+    return found
 
 
 def _vectors(
-    context: Run, when: str, name: str
-) -> tuple[NDArray[np.int64], NDArray[np.floating] | None]:
-    """Return what a step holds of every question, [questions, layers, width], and the layers; None
-    where the run did not record it.
+    context: Run,
+    condition: ModelCondition,
+    held: Mapping[str, NDArray[np.floating]],
+    name: str,
+) -> StepVectors | None:
+    """Return what a step holds of the questions that were read; None where the run did not record
+    it.
     """
-    readings = context.stage(STAGES_OF[when]).tensors("readings")
+    rows, states = _rows_read(context, condition), held["states"]
     if name == DISTRIBUTION:
-        held: NDArray[np.floating] = log_of(readings["distribution"])[:, None]
-        return np.array([readings["states"].shape[1] - 1]), held
+        last = np.array([states.shape[1] - 1])
+        return StepVectors(rows, last, log_of(held["distribution"].astype(np.float64))[:, None])
     if name == BEFORE_ANSWERING:
-        # The adapter does not act on the question, whose states are the base model's.
-        base = context.stage("elicit").tensors("readings")
+        # No adapter acts on the question, whose states are the base model's.
+        base = context.stage(BEFORE.readings).tensors("readings")
         if QUESTION_END not in base:
-            return np.zeros(0, dtype=np.int64), None
+            return None
         layers = np.arange(base[QUESTION_END].shape[1])[::-THINNED][::-1]
-        return layers, base[QUESTION_END][:, layers]
+        return StepVectors(_rows_read(context, BEFORE), layers, base[QUESTION_END][:, layers])
     at = "confidence" if name == AT_CONFIDENCE else "answer_end"
-    states = readings["states"]
-    return np.arange(states.shape[1]), states[:, :, run_positions(context).index(at)]
+    found = states[:, :, run_positions(context).index(at)]
+    return StepVectors(rows, np.arange(states.shape[1]), found)
 
 
-def _table(when: str, reading: Reading, split: Split) -> pd.DataFrame:
+def _table(reading: Reading, split: Split) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "condition": when,
             "step": reading.step.name,
             ROW: np.r_[split.train, split.test],
             "score": np.r_[reading.step.training, reading.step.held_out],
@@ -127,26 +185,28 @@ def _table(when: str, reading: Reading, split: Split) -> pd.DataFrame:
     )
 
 
-def distributions(context: Run, when: str) -> Floats:
-    """Return the kept distribution over the scale of every question, [questions, values]."""
-    found: Floats = context.stage(STAGES_OF[when]).tensors("readings")["distribution"]
-    return found
+def distributions(context: Run, condition: ModelCondition, rows: Rows) -> Floats:
+    """Return the distribution over the scale that was kept of the questions ``rows``, [rows,
+    values].
+    """
+    held: Floats = context.stage(condition.readings).tensors("readings")["distribution"]
+    return held[np.searchsorted(_rows_read(context, condition), rows)]
 
 
-def steps_of(context: Run, when: str, split: Split) -> tuple[Step, ...]:
+def steps_of(context: Run, condition: ModelCondition, split: Split) -> tuple[Step, ...]:
     """Return the steps of a condition in the order of STEPS, without those the run has not."""
-    return tuple(_steps(context, when, split))
+    return tuple(_steps(context, condition, split))
 
 
-def _steps(context: Run, when: str, split: Split) -> Iterator[Step]:
-    kept = context.stage(STAGE).table("steps")
-    said = context.stage(STAGES_OF[when]).table("confidence").set_index(ROW)
+def _steps(context: Run, condition: ModelCondition, split: Split) -> Iterator[Step]:
+    kept = context.stage(steps_stage(condition.name)).table("steps")
+    said = context.stage(condition.readings).table("confidence").set_index(ROW)
     columns = {MEAN: "expected", TEXT: "stated"}
     for name in STEPS:
         if name in columns:
             scores = said[columns[name]]
         else:
-            mine = kept[(kept["condition"] == when) & (kept["step"] == name)]
+            mine = kept[kept["step"] == name]
             if mine.empty:
                 continue
             scores = mine.set_index(ROW)["score"]

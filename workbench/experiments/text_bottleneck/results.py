@@ -1,50 +1,52 @@
-"""Measure a run's steps, the maps and draws of its output, and reach the verdict, before and after
-teaching.
+"""Measure a run's steps, the maps and draws of its output, and reach the verdict, condition by
+condition.
 
 All numbers are of held-out questions; see :mod:`workbench.bottleneck` for the methods and their
-signs. Whether teaching is what a model needs is judged for the untaught model only: what the taught
+signs. Whether teaching is what a model needs is judged for the base model only: what the taught
 one writes is that remedy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from workbench.arrays import Floats
 from workbench.bottleneck.argmax_margin import ArgmaxMargin, argmax_margin
+from workbench.bottleneck.conclude import Readings, conclude
 from workbench.bottleneck.fixed_maps import MAPS, Training, best_map, fit_maps
 from workbench.bottleneck.sampled_text import sampled_auroc2
-from workbench.bottleneck.steps import Step, Waterfall, measure_steps
+from workbench.bottleneck.steps import Questions, Step, Waterfall, measure_steps
 from workbench.bottleneck.verdict import (
-    CARRIED,
     FIXED_MAP,
-    KNOWN,
-    NUMBERS,
-    SAID,
+    ONE_DIRECTION,
     TEACHING,
     BottleneckVerdict,
-    Station,
-    judge,
 )
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.closing import ClosedGap, measure_closing
+from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, ModelCondition
+from workbench.experiments.text_bottleneck.intervention_results import (
+    Interventions,
+    measure_interventions,
+)
 from workbench.experiments.text_bottleneck.lens import SCORES, lens_stage
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
     BEFORE_ANSWERING,
+    CURVES,
     DISTRIBUTION,
     HAVING_ANSWERED,
-    STAGE,
-    STAGES_OF,
     TEXT,
     Split,
-    curves_of,
     distributions,
     split_of,
     steps_of,
+    steps_stage,
 )
 from workbench.loop.results import bootstrap_of
 from workbench.loop.run import Run
@@ -55,7 +57,6 @@ from workbench.measure import (
     auroc2_within,
     auroc2_within_estimate,
 )
-from workbench.measure.log_score import log_score
 
 DRAWS, TEMPERATURES = (1, 4, 16), (0.5, 1.0, 2.0)
 LOW_MASS = 0.5
@@ -84,18 +85,21 @@ class SampledResult:
 
 @dataclass(frozen=True, eq=False)
 class ConditionResult:
-    """All of one condition, ``before`` or ``after`` teaching.
+    """All of one condition.
 
     Attributes:
+        trained_on: how many training questions its readings and maps are fitted on.
         mass: mean probability of the whole scale.
         chosen_map: the map that was best on training questions it was not fitted on.
         no_verdict: why there is none; "" where there is one.
         by_layer: AUROC2 within domain of held-out questions at each layer, by step.
         by_lens: the same of what lenses read of the scale, by "lens.reading"; none without lenses.
         layers: the layer that was chosen on training questions, by step.
+        interventions: what changes of the probe's direction did; None if none were made.
     """
 
-    when: str
+    condition: ModelCondition
+    trained_on: int
     mass: float
     waterfall: Waterfall
     maps: tuple[MapResult, ...]
@@ -107,15 +111,31 @@ class ConditionResult:
     by_layer: Mapping[str, Floats]
     by_lens: Mapping[str, Floats]
     layers: Mapping[str, int]
+    interventions: Interventions | None
+
+    @property
+    def when(self) -> str:
+        """The condition's name, for summaries and tables."""
+        return self.condition.name
+
+    @property
+    def label(self) -> str:
+        """The condition's name on pages."""
+        return self.condition.label
 
 
 @dataclass(frozen=True, eq=False)
 class BottleneckResults:
-    """The run's settings, how many questions were held out, and both conditions."""
+    """The run's settings, how many questions were held out, the conditions, the base model's
+    first, the share of the gap that each teaching closes, and the table of directions by layer,
+    None where it was left out.
+    """
 
     config: RunConfig
     held_out: int
     conditions: tuple[ConditionResult, ...]
+    closed: tuple[ClosedGap, ...] = ()
+    geometry: pd.DataFrame | None = None
 
     def summary(self) -> dict[str, object]:
         """Return the flat summary."""
@@ -124,6 +144,7 @@ class BottleneckResults:
             out[f"{each.when}.verdict"] = each.verdict.verdict if each.verdict else "none"
             out[f"{each.when}.remedy"] = each.verdict.remedy if each.verdict else ""
             out[f"{each.when}.mass"] = each.mass
+            out[f"{each.when}.trained_on"] = each.trained_on
             for step in each.waterfall.steps:
                 key = f"{each.when}.{step.name.replace(' ', '_')}"
                 out |= step.within.to_dict(f"{key}.auroc2_within")
@@ -131,36 +152,77 @@ class BottleneckResults:
             largest = each.waterfall.largest
             out[f"{each.when}.largest_loss"] = f"{largest.first} to {largest.second}"
             out |= largest.within.to_dict(f"{each.when}.largest_loss.auroc2_within")
+            if each.interventions is not None:
+                mapped = each.interventions.mapped
+                out |= mapped.within.to_dict(f"{each.when}.one_direction.auroc2_within")
+                out |= mapped.gain.to_dict(f"{each.when}.one_direction.gain")
+        for one in self.closed:
+            key = f"{one.condition.name}.{one.readout.replace(' ', '_')}.gap_closed"
+            out |= one.within.share.to_dict(key)
         return out
 
 
-def measure_bottleneck(context: Run, *, lenses: bool) -> BottleneckResults:
-    """Measure everything that the stages of readings left, those of the ``lenses`` too."""
-    split, draw = split_of(context), bootstrap_of(context)
-    steps = {when: steps_of(context, when, split) for when in STAGES_OF}
-    found = tuple(_condition(context, when, steps, split, draw, lenses) for when in STAGES_OF)
-    return BottleneckResults(context.config, len(split.test), found)
+def measure_bottleneck(
+    context: Run,
+    conditions: Sequence[ModelCondition],
+    lenses: Collection[ModelCondition],
+    *,
+    interventions: bool,
+) -> BottleneckResults:
+    """Measure everything that the stages of the ``conditions``' readings left, and of their
+    ``interventions``; of those in ``lenses`` what lenses read, too.
+    """
+    draw = bootstrap_of(context)
+    splits = {each: split_of(context, each) for each in conditions}
+    steps = {each: steps_of(context, each, split) for each, split in splits.items()}
+    remedies: dict[ModelCondition, dict[str, Floats]] = {}
+    if AFTER in steps:
+        remedies[BEFORE] = {TEACHING: _text(steps[AFTER]).held_out}
+    changed = {
+        each: measure_interventions(context, each, split, draw)
+        for each, split in splits.items()
+        if interventions
+    }
+    for each, one in changed.items():
+        remedies.setdefault(each, {})[ONE_DIRECTION] = one.mapped.written
+    found = tuple(
+        _condition(
+            context,
+            each,
+            steps[each],
+            split,
+            draw,
+            remedies.get(each, {}),
+            each in lenses,
+            changed.get(each),
+        )
+        for each, split in splits.items()
+    )
+    closed = measure_closing(steps, splits[BEFORE].questions, draw)
+    return BottleneckResults(context.config, len(splits[BEFORE].test), found, closed)
 
 
 def _condition(
     context: Run,
-    when: str,
-    steps: Mapping[str, Sequence[Step]],
+    condition: ModelCondition,
+    steps: Sequence[Step],
     split: Split,
     draw: Bootstrap,
+    remedies: Mapping[str, Floats],
     lenses: bool,
+    interventions: Interventions | None,
 ) -> ConditionResult:
-    questions, p = split.questions, distributions(context, when)
-    scale = context.fmt.scale
+    questions, scale = split.questions, context.fmt.scale
+    p, known = (distributions(context, condition, rows) for rows in (split.test, split.train))
     training = Training(
-        p[split.train],
+        known,
         questions.training_correct,
         questions.training_domain,
         np.asarray(scale.shares),
     )
-    written = {name: write(p[split.test]) for name, write in fit_maps(training).items()}
+    written = {name: write(p) for name, write in fit_maps(training).items()}
     chosen = best_map(training)
-    text = next(step for step in steps[when] if step.name == TEXT).held_out
+    text = _text(steps).held_out
     maps = tuple(
         MapResult(
             name,
@@ -178,7 +240,7 @@ def _condition(
             draws,
             temperature,
             sampled_auroc2(
-                p[split.test],
+                p,
                 scale.values,
                 questions.correct,
                 draw,
@@ -190,60 +252,62 @@ def _condition(
         for temperature in TEMPERATURES
         for draws in DRAWS
     )
-    verdict, why_none = _verdict(context, when, steps, written[chosen], split)
-    read = context.stage(STAGE)
+    verdict, why_none = _verdict(
+        context, condition, steps, {FIXED_MAP: written[chosen], **remedies}, questions
+    )
+    read = context.stage(steps_stage(condition.name))
     return ConditionResult(
-        when,
-        float(p[split.test].sum(axis=1).mean()),
-        measure_steps(steps[when], questions, draw),
+        condition,
+        len(split.train),
+        float(p.sum(axis=1).mean()),
+        measure_steps(steps, questions, draw),
         maps,
         chosen,
         sampled,
-        argmax_margin(p[split.test], questions.correct, draw),
+        argmax_margin(p, questions.correct, draw),
         verdict,
         why_none,
-        {name: _curve(scores, split) for name, scores in read.tensors(curves_of(when)).items()},
-        {name: _curve(scores, split) for name, scores in _by_lens(context, when, lenses).items()},
-        read.facts()["layer"][when],
+        {name: _curve(scores, questions) for name, scores in read.tensors(CURVES).items()},
+        {
+            name: _curve(scores, questions)
+            for name, scores in _by_lens(context, condition, lenses).items()
+        },
+        read.facts()["layer"],
+        interventions,
     )
 
 
-def _by_lens(context: Run, when: str, lenses: bool) -> dict[str, Floats]:
-    return context.stage(lens_stage(when)).tensors(SCORES) if lenses else {}
+def _text(steps: Sequence[Step]) -> Step:
+    return next(step for step in steps if step.name == TEXT)
 
 
-def _curve(scores: Floats, split: Split) -> Floats:
-    correct, domain = split.questions.correct, split.questions.domain
+def _by_lens(context: Run, condition: ModelCondition, lenses: bool) -> dict[str, Floats]:
+    return context.stage(lens_stage(condition.name)).tensors(SCORES) if lenses else {}
+
+
+def _curve(scores: Floats, questions: Questions) -> Floats:
+    correct, domain = questions.correct, questions.domain
     return np.array([auroc2_within(each, correct, domain) for each in scores.T])
 
 
 def _verdict(
     context: Run,
-    when: str,
-    steps: Mapping[str, Sequence[Step]],
-    mapped: Floats,
-    split: Split,
+    condition: ModelCondition,
+    steps: Sequence[Step],
+    remedies: Mapping[str, Floats],
+    questions: Questions,
 ) -> tuple[BottleneckVerdict | None, str]:
     """Return the verdict, or why there is none."""
-    questions = split.questions
-    by_name = {step.name: step for step in steps[when]}
-    known = min(
-        (by_name[name] for name in (BEFORE_ANSWERING, HAVING_ANSWERED) if name in by_name),
-        key=lambda step: log_score(step.training, questions.training_correct),
+    by_name = {step.name: step for step in steps}
+    taught = condition.taught is not None
+    readings = Readings(
+        [by_name[name] for name in (BEFORE_ANSWERING, HAVING_ANSWERED) if name in by_name],
+        by_name[AT_CONFIDENCE],
+        by_name[DISTRIBUTION],
+        by_name[TEXT],
+        float(context.stage("probe").facts().get("training_spread", 0.0)) if taught else 0.0,
     )
-    taught = when != "before"
-    spread = float(context.stage("probe").facts().get("training_spread", 0.0)) if taught else 0.0
-    stations = [
-        Station(KNOWN, known.held_out),
-        Station(CARRIED, by_name[AT_CONFIDENCE].held_out),
-        Station(NUMBERS, by_name[DISTRIBUTION].held_out, spread),
-        Station(SAID, by_name[TEXT].held_out, spread),
-    ]
-    remedies = {FIXED_MAP: mapped}
-    if not taught:
-        after = next(step for step in steps["after"] if step.name == TEXT)
-        remedies[TEACHING] = after.held_out
     try:
-        return judge(stations, questions.correct, questions.domain, remedies), ""
+        return conclude(readings, questions, remedies), ""
     except WorkbenchError as error:
         return None, str(error)

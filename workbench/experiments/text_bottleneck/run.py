@@ -1,37 +1,78 @@
 """Follow what a finished run's model knows from its hidden states to its text.
 
-The readings are one stage of the run's folder; measures are made from its tables each time. See
-:mod:`.read` for what is read, :mod:`.results` for the measures and the verdict, and
-:mod:`workbench.bottleneck` for methods, signs, and what they do not show.
+Each condition has stages of its own in the run's folder; measures are made from their tables each
+time. See :mod:`.conditions` for the conditions, :mod:`.read` for what is read, :mod:`.results` for
+the measures and the verdict, and :mod:`workbench.bottleneck` for methods, signs, and what they do
+not show.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 from pydantic import Field
 
 from workbench.config import RunConfig
-from workbench.experiments.finished_run import open_or_make_run
+from workbench.errors import WorkbenchError
+from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
 from workbench.experiments.parameters import Parameters
+from workbench.experiments.text_bottleneck.conditions import (
+    AFTER,
+    BEFORE,
+    ModelCondition,
+    conditions_of,
+)
+from workbench.experiments.text_bottleneck.further_conditions import stages_of_conditions
+from workbench.experiments.text_bottleneck.geometry import (
+    geometry_stage,
+    geometry_table,
+    read_geometry,
+)
+from workbench.experiments.text_bottleneck.interventions import (
+    InterventionPlan,
+    intervene,
+    intervention_stage,
+)
 from workbench.experiments.text_bottleneck.lens import lens_stage, read_lenses
-from workbench.experiments.text_bottleneck.read import STAGE, STAGES_OF, read_steps
+from workbench.experiments.text_bottleneck.read import read_steps, steps_stage
 from workbench.experiments.text_bottleneck.results import BottleneckResults, measure_bottleneck
 from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 
 
 class BottleneckParameters(Parameters):
-    """The parameters: whether the scale is read after every layer, and from how many questions."""
+    """The parameters: which parts are done besides the steps, from how many questions, and which
+    conditions are followed.
+    """
 
     lens: bool = Field(True, description="read the scale after every layer")
     lens_questions: int = Field(
         140, ge=20, le=10**6, description="training questions that lenses' readings are fitted on"
     )
     """On the default run 140 read as well as 200, to 0.01 of AUROC2 on average over layers."""
+    lens_conditions: tuple[str, ...] = Field(
+        (), description="conditions read after every layer besides before and after, as control"
+    )
+    interventions: bool = Field(
+        True, description="take out, swap, push and put onto the numbers the probe's direction"
+    )
+    geometry: bool = Field(
+        True, description="compare directions at every layer with random directions beside them"
+    )
+    condition_questions: int = Field(
+        400, ge=40, le=10**6, description="training questions read in conditions the run lacks"
+    )
+    teaching: bool = Field(
+        True, description="follow the taught model too; false needs no teaching in the run"
+    )
+    curriculum: bool = Field(
+        False, description="teach the two-stage curriculum and follow both stages"
+    )
 
 
-NEEDS = ("questions", "answer", "elicit", "elicit_tuned", "probe")
+NEEDS = ("questions", "answer", "elicit", "probe")
 
 
 def run_bottleneck(
@@ -44,22 +85,92 @@ def run_bottleneck(
 ) -> BottleneckResults:
     """Analyse the run in ``folder``, which is made first if there is none; resume what was begun.
 
+    Without teaching a run is made only as far as its probes, and may be finished later.
+
     Args:
         config: None to take the run as it is.
+
+    Raises:
+        WorkbenchError: for a curriculum without teaching, and lenses of conditions that are not
+            followed.
     """
-    run = open_or_make_run(config, folder, figures, reuse)
-    stages = [Stage(STAGE, read_steps, ("probe", "seed"), NEEDS)]
-    if parameters.lens:
-        stages += [_lens(when, parameters.lens_questions) for when in STAGES_OF]
+    conditions = conditions_of(teaching=parameters.teaching, curriculum=parameters.curriculum)
+    lenses = _with_lenses(conditions, parameters)
+    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
+    run = open_or_make(config, folder, figures, reuse)
+    stages = stages_of_conditions(conditions, parameters.condition_questions)
+    stages += [_steps(each) for each in conditions]
+    stages += [_lens(each, parameters.lens_questions) for each in lenses]
+    if parameters.interventions:
+        stages += [_interventions(each) for each in conditions]
+    if parameters.geometry:
+        stages += [_geometry(each) for each in conditions]
     run_stages(stages, run, {})
-    return measure_bottleneck(run, lenses=parameters.lens)
+    found = measure_bottleneck(run, conditions, lenses, interventions=parameters.interventions)
+    geometry = geometry_table(run, conditions) if parameters.geometry else None
+    return replace(found, geometry=geometry)
 
 
-def _lens(when: str, questions: int) -> Stage:
+def _with_lenses(
+    conditions: Sequence[ModelCondition], parameters: BottleneckParameters
+) -> list[ModelCondition]:
+    """Return the conditions that are read after every layer.
+
+    Raises:
+        WorkbenchError: for one that is not followed.
+    """
+    there = [each.name for each in conditions]
+    for name in parameters.lens_conditions:
+        if name not in there:
+            raise WorkbenchError(
+                f"lens_conditions names {name!r}, which is not followed; choose among "
+                f"{', '.join(there)}."
+            )
+    if not parameters.lens:
+        return []
+    wanted = {BEFORE.name, AFTER.name, *parameters.lens_conditions}
+    return [each for each in conditions if each.name in wanted]
+
+
+def _steps(condition: ModelCondition) -> Stage:
     return Stage(
-        lens_stage(when),
-        partial(read_lenses, when=when, training_questions=questions),
+        steps_stage(condition.name),
+        partial(read_steps, condition=condition),
+        ("probe", "seed"),
+        tuple(dict.fromkeys((*NEEDS, condition.readings))),
+    )
+
+
+def _interventions(condition: ModelCondition) -> Stage:
+    plan = InterventionPlan()
+    taught = () if condition.taught is None else (condition.taught,)
+    steps = dict.fromkeys((steps_stage(BEFORE.name), steps_stage(condition.name)))
+    return Stage(
+        intervention_stage(condition.name),
+        partial(intervene, condition=condition, plan=plan),
         ("model", "elicit", "probe", "seed"),
-        (*NEEDS, "teach"),
+        tuple(dict.fromkeys((*NEEDS, condition.readings, *taught, *steps))),
+        given={"interventions": asdict(plan)},
+    )
+
+
+def _lens(condition: ModelCondition, questions: int) -> Stage:
+    taught = () if condition.taught is None else (condition.taught,)
+    return Stage(
+        lens_stage(condition.name),
+        partial(read_lenses, condition=condition, training_questions=questions),
+        ("model", "elicit", "probe", "seed"),
+        (*NEEDS, *taught),
         given={"lens_questions": questions},
+    )
+
+
+def _geometry(condition: ModelCondition) -> Stage:
+    taught = () if condition.taught is None else (condition.taught,)
+    needs = (*NEEDS, condition.readings, *taught, steps_stage(condition.name))
+    return Stage(
+        geometry_stage(condition.name),
+        partial(read_geometry, condition=condition),
+        ("model", "elicit", "probe", "seed"),
+        tuple(dict.fromkeys(needs)),
     )
