@@ -9,7 +9,7 @@ import torch
 
 from tests.support.scale_prompts import PROMPTS, trie_of
 from workbench.bottleneck.scale_lens import LogitLens, choose_tokens, node_states
-from workbench.bottleneck.tuned_lens import fit_tuned_lens, load_tuned_lens
+from workbench.bottleneck.tuned_lens import PENALTIES, fit_tuned_lens, load_tuned_lens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
@@ -87,3 +87,35 @@ def test_a_lens_is_kept_and_another_models_is_refused(make_tiny: MakeTiny, tmp_p
         load_tuned_lens(path, lm)
     with pytest.raises(WorkbenchError, match="at least 5 questions; there are 3"):
         fit_tuned_lens(lm, node_states(lm, prompts(3), chosen.trie), chosen)
+
+
+@pytest.mark.parametrize("questions", [20, 200])
+def test_maps_are_ridge_regressions_whichever_side_is_smaller(
+    make_tiny: MakeTiny, questions: int
+) -> None:
+    """16 or 160 states of width 32, each of weight 1, as there is one node."""
+    lm = make_tiny("llama", tokenizer="whole_numbers")
+    trie = trie_of(lm)
+    chosen = choose_tokens(lm, node_states(lm, PROMPTS, trie)[:, -1], trie)
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn((questions, 2, 1, 32), generator=generator)
+    turn = torch.linalg.qr(torch.randn((32, 32), generator=generator))[0]
+    states[:, 1] = states[:, 0] @ turn + 0.1 * states[:, 1]
+    lens = fit_tuned_lens(lm, states, chosen)
+    used = states[torch.arange(questions) % 5 != 0].double()
+    x, y = used[:, 0, 0], used[:, 1, 0] - used[:, 0, 0]
+    x0, y0 = x - x.mean(dim=0), y - y.mean(dim=0)
+    gram = x0.T @ x0 / len(x)
+    fits = [
+        torch.linalg.solve(
+            gram + penalty * gram.trace() / 32 * torch.eye(32, dtype=gram.dtype),
+            x0.T @ y0 / len(x),
+        )
+        for penalty in PENALTIES
+    ]
+    apart = [(fit - lens.change[0].double()).abs().max() for fit in fits]
+    assert min(apart) < 1e-5
+    best = fits[int(torch.stack(apart).argmin())]
+    torch.testing.assert_close(
+        lens.shift[0].double(), y.mean(dim=0) - x.mean(dim=0) @ best, atol=1e-5, rtol=0
+    )
