@@ -41,14 +41,7 @@ def page_of(results: BottleneckResults) -> Page:
             "sampled.csv": sampled_table(results),
             **intervention_tables(_changed(results)),
         },
-        lead=[
-            ("Verdict", [verdict_row(each) for each in results.conditions]),
-            ("What a fixed map of the output would write", _map_rows(results)),
-            ("What one direction would write", map_rows(_changed(results))),
-            *_closing(results),
-            ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
-            ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
-        ],
+        lead=_lead(results),
         notes=(caption, *warnings_of(results)),
     )
 
@@ -63,9 +56,20 @@ def warnings_of(results: BottleneckResults) -> list[str]:
     ]
 
 
-def _closing(results: BottleneckResults) -> Lead:
-    title = "How much of the gap to the base model's probe teaching closes"
-    return [(title, closing_rows(results.closed))] if results.closed else []
+def _lead(results: BottleneckResults) -> Lead:
+    """Return the tables above the figures, those alone that have a row."""
+    tables = [
+        ("Verdict", [verdict_row(each) for each in results.conditions]),
+        ("What a fixed map of the output would write", _map_rows(results)),
+        ("What one direction would write", map_rows(_changed(results))),
+        (
+            "How much of the gap to the base model's probe teaching closes",
+            closing_rows(results.closed),
+        ),
+        ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
+        ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
+    ]
+    return [(title, rows) for title, rows in tables if rows]
 
 
 def verdict_row(each: ConditionResult) -> dict[str, str]:
