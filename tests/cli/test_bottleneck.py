@@ -13,7 +13,7 @@ from workbench.cli.app import app
 from workbench.config import dump_config
 from workbench.loop import is_complete
 
-FAST = ("--set", "lens=false")
+FAST = ("--set", "lens=false", "--set", "interventions=false")
 
 
 def call(place: Path, *arguments: object) -> Result:

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from workbench.bottleneck.jacobian_lens import load_jacobian_lens
+from workbench.bottleneck.readings import read_best
 from workbench.bottleneck.tuned_lens import load_tuned_lens
+from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, CONTROL
 from workbench.experiments.text_bottleneck.lens import LENSES, lens_file, lens_stage
@@ -23,6 +25,7 @@ from workbench.experiments.text_bottleneck.read import (
     HAVING_ANSWERED,
     STEPS,
     TEXT,
+    distributions,
     split_of,
     steps_of,
     steps_stage,
@@ -31,6 +34,7 @@ from workbench.experiments.text_bottleneck.results import LOW_MASS, BottleneckRe
 from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_bottleneck
 from workbench.loop import open_run
 from workbench.loop.positions import run_positions
+from workbench.loop.probes import probe_settings
 from workbench.loop.run import Run
 from workbench.measure import auroc2_within
 from workbench.models import LanguageModel
@@ -121,7 +125,9 @@ def test_fewer_training_questions_change_the_fits_and_no_held_out_question(
 ) -> None:
     copy = Path(shutil.copytree(place, tmp_path / "run"))
     shutil.rmtree(copy / CONTROL.readings)
-    few = BottleneckParameters(lens=False, condition_questions=40, ceiling=False)
+    few = BottleneckParameters(
+        lens=False, interventions=False, ceiling=False, condition_questions=40
+    )
     found = run_bottleneck(None, copy, few, figures=tmp_path / "figures")
     run = opened(copy, CONTROL.readings, steps_stage(CONTROL.name))
     split, whole = split_of(run, CONTROL), split_of(run)
@@ -131,6 +137,22 @@ def test_fewer_training_questions_change_the_fits_and_no_held_out_question(
     kept = run.stage(steps_stage(CONTROL.name)).table("steps")
     assert set(kept["row"]) == {*split.train.tolist(), *whole.test.tolist()}
     assert found.conditions[0].waterfall == results.conditions[0].waterfall
+    said = run.stage(CONTROL.readings).table("confidence").set_index("row")["expected"]
+    scale = run.fmt.scale
+    read = expected_confidence(distributions(run, CONTROL, whole.test), scale.values, scale.certain)
+    np.testing.assert_allclose(read, said.loc[whole.test.tolist()])
+    base = run.stage("elicit").tensors("readings")["states"]
+    base = base[:, :, run_positions(run).index("answer_end")]
+    alike = read_best(
+        HAVING_ANSWERED,
+        base[split.train],
+        split.questions.training_correct,
+        base[whole.test],
+        probe_settings(run),
+    )
+    mine = kept[kept["step"] == HAVING_ANSWERED].set_index("row")["score"]
+    np.testing.assert_allclose(mine.loc[whole.test.tolist()], alike.step.held_out)
+    np.testing.assert_allclose(mine.loc[split.train.tolist()], alike.step.training)
     text = found.conditions[2].waterfall.steps[STEPS.index(TEXT)]
     assert text.within == results.conditions[2].waterfall.steps[STEPS.index(TEXT)].within
 

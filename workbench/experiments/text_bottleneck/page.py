@@ -49,16 +49,7 @@ def page_of(results: BottleneckResults) -> Page:
             **ceiling_tables(results.ceilings),
             **({} if results.geometry is None else {"geometry.csv": results.geometry}),
         },
-        lead=[
-            ("Verdict", [verdict_row(each) for each in results.conditions]),
-            ("What a fixed map of the output would write", _map_rows(results)),
-            *_one_direction(results),
-            *_closing(results),
-            ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
-            ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
-            *_geometry_lead(results),
-            *ceiling_lead(results.ceilings),
-        ],
+        lead=_lead(results),
         notes=(caption, *warnings_of(results), *_untold(results)),
     )
 
@@ -77,9 +68,22 @@ def _untold(results: BottleneckResults) -> list[str]:
     return [f"Who writes the ceiling is not said: {results.no_ceiling}"] * bool(results.no_ceiling)
 
 
-def _closing(results: BottleneckResults) -> Lead:
-    title = "How much of the gap to the base model's probe teaching closes"
-    return [(title, closing_rows(results.closed))] if results.closed else []
+def _lead(results: BottleneckResults) -> Lead:
+    """Return the tables above the figures, those alone that have a row."""
+    tables = [
+        ("Verdict", [verdict_row(each) for each in results.conditions]),
+        ("What a fixed map of the output would write", _map_rows(results)),
+        ("What one direction would write", map_rows(_changed(results))),
+        (
+            "How much of the gap to the base model's probe teaching closes",
+            closing_rows(results.closed),
+        ),
+        ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
+        ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
+        *_geometry_lead(results),
+        *ceiling_lead(results.ceilings),
+    ]
+    return [(title, rows) for title, rows in tables if rows]
 
 
 def verdict_row(each: ConditionResult) -> dict[str, str]:
@@ -145,11 +149,6 @@ def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     changed = _changed(results)
     found += intervention_sections(changed, caption) if changed else []
     return found + ceiling_sections(results.ceilings, results.config.model.shown)
-
-
-def _one_direction(results: BottleneckResults) -> Lead:
-    changed = _changed(results)
-    return [("What one direction would write", map_rows(changed))] if changed else []
 
 
 def _geometry_lead(results: BottleneckResults) -> Lead:

@@ -17,8 +17,7 @@ import pandas as pd
 from workbench.arrays import Floats
 from workbench.bottleneck.argmax_margin import ArgmaxMargin, argmax_margin
 from workbench.bottleneck.conclude import Readings, conclude
-from workbench.bottleneck.fixed_maps import MAPS, Training, best_map, fit_maps
-from workbench.bottleneck.sampled_text import sampled_auroc2
+from workbench.bottleneck.fixed_maps import Training
 from workbench.bottleneck.steps import Questions, Step, Waterfall, measure_steps
 from workbench.bottleneck.verdict import (
     FIXED_MAP,
@@ -36,6 +35,12 @@ from workbench.experiments.text_bottleneck.intervention_results import (
     measure_interventions,
 )
 from workbench.experiments.text_bottleneck.lens import SCORES, lens_stage
+from workbench.experiments.text_bottleneck.output_texts import (
+    MapResult,
+    SampledResult,
+    measure_maps,
+    measure_sampled,
+)
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
     BEFORE_ANSWERING,
@@ -53,35 +58,11 @@ from workbench.loop.results import bootstrap_of
 from workbench.loop.run import Run
 from workbench.measure import (
     Bootstrap,
-    Estimate,
-    auroc2_difference,
     auroc2_within,
-    auroc2_within_estimate,
 )
 
-DRAWS, TEMPERATURES = (1, 4, 16), (0.5, 1.0, 2.0)
 LOW_MASS = 0.5
 """Where the scale has less of the probability than this, the model does not answer on it."""
-
-
-@dataclass(frozen=True)
-class MapResult:
-    """What a fixed map of the output makes the text discriminate, within domain, and how much more
-    than the text as it is.
-    """
-
-    name: str
-    within: Estimate
-    gain: Estimate
-
-
-@dataclass(frozen=True)
-class SampledResult:
-    """AUROC2 within domain of the mean of ``draws`` numbers sampled at ``temperature``."""
-
-    draws: int
-    temperature: float
-    within: Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,40 +206,9 @@ def _condition(
         questions.training_domain,
         np.asarray(scale.shares),
     )
-    written = {name: write(p) for name, write in fit_maps(training).items()}
-    chosen = best_map(training)
-    text = _text(steps).held_out
-    maps = tuple(
-        MapResult(
-            name,
-            auroc2_within_estimate(
-                written[name], questions.correct, questions.domain, **draw.options
-            ),
-            auroc2_difference(
-                written[name], text, questions.correct, questions.domain, **draw.options
-            ),
-        )
-        for name in MAPS
-    )
-    sampled = tuple(
-        SampledResult(
-            draws,
-            temperature,
-            sampled_auroc2(
-                p,
-                scale.values,
-                questions.correct,
-                draw,
-                draws=draws,
-                temperature=temperature,
-                domain=questions.domain,
-            ),
-        )
-        for temperature in TEMPERATURES
-        for draws in DRAWS
-    )
+    maps = measure_maps(training, p, _text(steps).held_out, questions, draw)
     verdict, why_none = _verdict(
-        context, condition, steps, {FIXED_MAP: written[chosen], **remedies}, questions
+        context, condition, steps, {FIXED_MAP: maps.written, **remedies}, questions
     )
     read = context.stage(steps_stage(condition.name))
     return ConditionResult(
@@ -266,9 +216,9 @@ def _condition(
         len(split.train),
         float(p.sum(axis=1).mean()),
         measure_steps(steps, questions, draw),
-        maps,
-        chosen,
-        sampled,
+        maps.results,
+        maps.chosen,
+        measure_sampled(p, scale.values, questions, draw),
         argmax_margin(p, questions.correct, draw),
         verdict,
         why_none,
