@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from workbench.bench.bottleneck_page import (
     WORLDS,
@@ -25,6 +26,7 @@ from workbench.bench.bottleneck_rates import (
 )
 from workbench.bench.planted_bottlenecks import CASES, PINNED, TOLD
 from workbench.bottleneck.verdict import NO_SIGNAL, UNCLEAR
+from workbench.errors import WorkbenchError
 from workbench.measure import wilson_interval
 
 
@@ -111,6 +113,8 @@ def test_the_bench_judges_planted_and_null_worlds() -> None:
     found = bench_bottleneck(worlds=0, nulls=1, graded=0)
     assert found.worlds["part"].tolist() == [NULL]
     assert set(found.values) == {"null.errors"}
+    with pytest.raises(WorkbenchError, match="nothing to judge"):
+        bench_bottleneck(worlds=0, nulls=0, graded=0)
 
 
 def test_the_page_and_the_table_of_worlds_are_written(tmp_path: Path) -> None:

@@ -108,3 +108,14 @@ def test_a_small_study_of_intervals(tmp_path: Path) -> None:
     wrong = CliRunner().invoke(app, ["bench", "coverage", "--sizes", "few"])
     assert wrong.exit_code != 0
     assert "whole numbers from 10" in wrong.stderr
+
+
+def test_a_small_study_of_the_bottlenecks_verdict(tmp_path: Path) -> None:
+    sizes = ("--worlds", "0", "--nulls", "1")
+    result = CliRunner().invoke(
+        app, ["bench", "bottleneck", *sizes, "--json", "--figures", str(tmp_path)]
+    )
+    assert result.exit_code == 0
+    rows = json.loads(result.stdout)
+    assert [row["n"] for row in rows] == [1, 1]
+    assert (tmp_path / "bench_bottleneck" / "index.html").exists()

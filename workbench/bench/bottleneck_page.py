@@ -155,7 +155,7 @@ def write_bottleneck_bench(folder: Path, found: BottleneckBench) -> Path:
         found.values,
         table_rows(found),
         (),
-        [("What was found of what was planted", confusion_rows(found))],
+        [("What was found of what was planted", rows)] if (rows := confusion_rows(found)) else [],
     )
 
 

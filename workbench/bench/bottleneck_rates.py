@@ -37,6 +37,7 @@ from workbench.bench.planted_bottlenecks import (
 )
 from workbench.bench.planted_verdicts import judge_planted
 from workbench.bottleneck.verdict import NO_SIGNAL
+from workbench.errors import WorkbenchError
 from workbench.measure import wilson_interval
 
 PLANTED, NULL, POWER = PARTS = ("planted", "null", "power")
@@ -91,23 +92,31 @@ class BottleneckBench:
     def confusion(self) -> pd.DataFrame:
         """Return how many planted worlds of each case (rows) got each verdict (columns)."""
         mine = self.worlds[self.worlds["part"] == PLANTED]
-        found = [Case(*each).name for each in mine[["found", "found_remedy"]].to_numpy().tolist()]
-        truth = [Case(*each).name for each in mine[["truth", "remedy"]].to_numpy().tolist()]
+        found = _names(mine[["found", "found_remedy"]])
+        truth = _names(mine[["truth", "remedy"]])
         order = [case.name for case in CASES]
-        table = pd.crosstab(pd.Series(truth, name="truth"), pd.Series(found, name="found"))
-        columns = [*order, *sorted(set(found) - set(order))]
-        return (
-            table.reindex(index=[name for name in order if name in truth], columns=columns)
-            .fillna(0)
-            .astype(int)
-        )
+        rows = [name for name in order if name in truth]
+        columns = [*order, *sorted({*found} - {*order})]
+        counts = [
+            [
+                sum(pair == (row, column) for pair in zip(truth, found, strict=True))
+                for column in columns
+            ]
+            for row in rows
+        ]
+        return pd.DataFrame(counts, index=rows, columns=columns, dtype=int)
 
 
 def bench_bottleneck(*, worlds: int, nulls: int, graded: int) -> BottleneckBench:
     """Judge ``worlds`` planted worlds a case, ``nulls`` null worlds in all, and ``graded`` worlds
     of each of GRADED, STRENGTHS and SIZES.
+
+    Raises:
+        WorkbenchError: for no world at all.
     """
     planned = list(plan_worlds(worlds, nulls, graded))
+    if not planned:
+        raise WorkbenchError("There is nothing to judge: ask for planted, null or graded worlds.")
     rows = [_judged(one) for one in progress.track(planned, "judging planted models")]
     return BottleneckBench(pd.DataFrame(rows))
 
@@ -163,14 +172,15 @@ def _rates(worlds: pd.DataFrame) -> Iterator[dict[str, Any]]:
                 yield from _right(POWER, case, some, strength, size)
     null = worlds[worlds["part"] == NULL]
     for name in (*(case.name for case in CASES), "all"):
-        some = null if name == "all" else null[_names(null) == name]
+        chosen = [name in ("all", one) for one in _names(null[["truth", "remedy"]])]
+        some = null[np.array(chosen, dtype=bool)]
         if len(some):
             yield _rate(NULL, name, "verdict", some["found"] != NO_SIGNAL)
 
 
-def _names(worlds: pd.DataFrame) -> np.ndarray:
-    pairs = worlds[["truth", "remedy"]].to_numpy().tolist()
-    return np.array([Case(*pair).name for pair in pairs], dtype=object)
+def _names(pairs: pd.DataFrame) -> list[str]:
+    """Return the case names of rows of a verdict and a remedy."""
+    return [Case(str(verdict), str(remedy)).name for verdict, remedy in pairs.to_numpy().tolist()]
 
 
 def _right(
@@ -179,7 +189,7 @@ def _right(
     right = worlds["found"] == case.verdict
     yield _rate(part, case.name, "verdict", right, strength, size)
     if case.remedy:
-        helped = right & (worlds["found_remedy"] == case.remedy)
+        helped = worlds["found_remedy"] == case.remedy
         yield _rate(part, case.name, "verdict and remedy", helped, strength, size)
 
 

@@ -68,7 +68,7 @@ def verdicts(
 
 def bottleneck(
     worlds: Annotated[
-        int, typer.Option(min=1, max=10**6, help="Planted models of each verdict and remedy.")
+        int, typer.Option(min=0, max=10**6, help="Planted models of each verdict and remedy.")
     ] = 20,
     nulls: Annotated[
         int, typer.Option(min=0, max=10**6, help="Models whose grades are shuffled, in all.")
