@@ -52,7 +52,7 @@ def page_of(results: BottleneckResults) -> Page:
         lead=[
             ("Verdict", [verdict_row(each) for each in results.conditions]),
             ("What a fixed map of the output would write", _map_rows(results)),
-            ("What one direction would write", map_rows(_changed(results))),
+            *_directions(results),
             *_closing(results),
             ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
             ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
@@ -71,6 +71,11 @@ def warnings_of(results: BottleneckResults) -> list[str]:
         for each in results.conditions
         if each.mass < LOW_MASS
     ]
+
+
+def _directions(results: BottleneckResults) -> Lead:
+    changed = _changed(results)
+    return [("What one direction would write", map_rows(changed))] if changed else []
 
 
 def _untold(results: BottleneckResults) -> list[str]:

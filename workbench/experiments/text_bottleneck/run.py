@@ -74,7 +74,7 @@ class BottleneckParameters(Parameters):
         12,
         ge=2,
         le=10**6,
-        description="questions they are found on, and as many they are tested on",
+        description="questions they are found on, and as many for a test",
     )
     ceiling_told: int = Field(
         100, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
