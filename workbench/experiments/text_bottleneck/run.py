@@ -77,7 +77,7 @@ class BottleneckParameters(Parameters):
         description="questions they are found on, and as many for a test",
     )
     ceiling_told: int = Field(
-        100, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
+        60, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
     )
     condition_questions: int = Field(
         400, ge=40, le=10**6, description="training questions read in conditions the run lacks"
