@@ -33,8 +33,8 @@ parameters = BottleneckParameters(
     geometry=True,  # compare directions at every layer with random ones beside them
     interventions=True,  # take out, swap, push and put onto the numbers the probe's direction
     ceiling=True,  # find the heads and MLPs that write the ceiling
-    ceiling_questions=12,  # questions they are found on, and as many they are tested on
-    ceiling_told=100,  # held-out questions that the text is to tell without them
+    ceiling_questions=12,  # questions they are found on, and as many for a test
+    ceiling_told=60,  # held-out questions that the text is to tell without them
     condition_questions=400,  # training questions read of the adapter taught on shuffled targets
     curriculum=False,  # teach the two-stage curriculum and follow both stages
 )

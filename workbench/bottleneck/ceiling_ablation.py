@@ -11,8 +11,10 @@ ceiling. ``p`` is the rank of the chosen set among the random ones: (1 + how man
 questions, for these sets.
 
 What it does not show: a set that is removed may be made up for by others, and a reference is a
-state the model may never have had together with the rest. That the text tells right from wrong no
-better without the ceiling's writers does not show that nothing could be told.
+state the model may never have had together with the rest. Where all answers are then given one
+other value, the text's AUROC2 is 1/2: a gain up to there is a lost error, no gained signal. That
+the text tells right from wrong no better without the ceiling's writers does not show that nothing
+could be told.
 """
 
 from __future__ import annotations

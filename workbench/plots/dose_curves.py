@@ -20,9 +20,9 @@ from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
 from workbench.plots.error_bars import error_bars
-from workbench.plots.theme import BLUE, GREY, LIGHT, ORANGE, apply_theme, safe
+from workbench.plots.theme import BLUE, GREEN, GREY, LIGHT, ORANGE, apply_theme, safe
 
-_COLOURS = (BLUE, ORANGE, GREY)
+_COLOURS = (BLUE, ORANGE, GREEN)
 _APART = 0.03
 
 

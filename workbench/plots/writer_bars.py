@@ -17,9 +17,9 @@ from plotly.subplots import make_subplots
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
 from workbench.plots.error_bars import error_bars
-from workbench.plots.theme import BLUE, GREY, LIGHT, ORANGE, apply_theme, safe
+from workbench.plots.theme import BLUE, GREEN, GREY, ORANGE, apply_theme, safe
 
-_COLOURS = (LIGHT, ORANGE, BLUE)
+_COLOURS = (ORANGE, GREEN, BLUE)
 _PANEL_HEIGHT = 300
 
 

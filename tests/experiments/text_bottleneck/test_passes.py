@@ -49,7 +49,7 @@ def passes_of(
         place = tmp_path / str(tokens)
         hook = register_module_forward_pre_hook(see)
         try:
-            untaught = BottleneckParameters(teaching=False)
+            untaught = BottleneckParameters(teaching=False, ceiling=False)
             run_bottleneck(config, place / "run", untaught, figures=place / "figures")
         finally:
             hook.remove()

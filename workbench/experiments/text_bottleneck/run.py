@@ -75,10 +75,10 @@ class BottleneckParameters(Parameters):
         12,
         ge=2,
         le=10**6,
-        description="questions they are found on, and as many they are tested on",
+        description="questions they are found on, and as many for a test",
     )
     ceiling_told: int = Field(
-        100, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
+        60, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
     )
     condition_questions: int = Field(
         400, ge=40, le=10**6, description="training questions read in conditions the run lacks"
