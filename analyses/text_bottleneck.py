@@ -30,6 +30,7 @@ from workbench.notebook import run_experiment, show, tell
 parameters = BottleneckParameters(
     lens=True,  # read the scale after every layer
     lens_questions=200,  # training questions that lenses' readings are fitted on
+    geometry=True,  # compare directions at every layer with random ones beside them
     interventions=True,  # take out, swap, push and put onto the numbers the probe's direction
     condition_questions=400,  # training questions read of the adapter taught on shuffled targets
     curriculum=False,  # teach the two-stage curriculum and follow both stages
@@ -65,6 +66,18 @@ show(bottleneck.page.figures["layers"])
 
 # %%
 show(bottleneck.page.figures.get("lenses"))
+
+# %% [markdown]
+# ## Geometry by layer
+#
+# Is the probe's direction one of those that numbers are written along? Correlations of readings
+# over held-out questions, what of the probe's pattern survives the final norm and the head, and
+# along how many dimensions questions move the numbers. Bands are the same numbers of probes of
+# shuffled grades, or of random readouts: a curve inside its band is nothing that the direction has
+# of its own.
+
+# %%
+show(bottleneck.page.figures.get("geometry"))
 
 # %% [markdown]
 # ## One direction

@@ -25,7 +25,9 @@ GROUPS = (
 WHOLE, NUMBER = "it must be a whole number, not", "it must be a number, not"
 COMMA = "has a comma, or nothing, where a name belongs; name some by commas, as a,b."
 DOUBT = "log, brier, log-free, grpo, rloo, log-whole, tokenised-brier"
-PARTS = "sweep, map, record, growth, memory, libraries loop, transformer-lens, nnsight, pyvene"
+PARTS = (
+    "sweep, map, record, lens, growth, memory, libraries loop, transformer-lens, nnsight, pyvene"
+)
 
 # One setting, as --set reads it -> what is wrong with it.
 SETTINGS: dict[str, str] = {

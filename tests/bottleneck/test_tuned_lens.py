@@ -9,7 +9,7 @@ import torch
 
 from tests.support.scale_prompts import PROMPTS, trie_of
 from workbench.bottleneck.scale_lens import LogitLens, choose_tokens, node_states
-from workbench.bottleneck.tuned_lens import fit_tuned_lens, load_lens
+from workbench.bottleneck.tuned_lens import fit_tuned_lens, load_tuned_lens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
@@ -76,14 +76,14 @@ def test_a_lens_is_kept_and_another_models_is_refused(make_tiny: MakeTiny, tmp_p
     lens = fit_tuned_lens(lm, node_states(lm, prompts(10), chosen.trie), chosen)
     path = tmp_path / "lens.safetensors"
     lens.save(path)
-    again = load_lens(path, lm)
+    again = load_tuned_lens(path, lm)
     assert torch.equal(again.change, lens.change)
     assert torch.equal(again.shift, lens.shift)
     assert torch.equal(again.divergence, lens.divergence)
     with pytest.raises(WorkbenchError, match="fitted on another model"):
-        load_lens(path, replace(lm, revision="other"))
+        load_tuned_lens(path, replace(lm, revision="other"))
     path.write_bytes(b"nothing")
     with pytest.raises(WorkbenchError, match="is no tuned lens"):
-        load_lens(path, lm)
+        load_tuned_lens(path, lm)
     with pytest.raises(WorkbenchError, match="at least 5 questions; there are 3"):
         fit_tuned_lens(lm, node_states(lm, prompts(3), chosen.trie), chosen)

@@ -84,3 +84,14 @@ def test_too_few_answers_or_one_kind_are_refused() -> None:
         judge(more, np.ones(50, dtype=bool), np.zeros(50))
     with pytest.raises(WorkbenchError, match="in this order"):
         judge(more[::-1], np.arange(50) < 10, np.zeros(50))
+
+
+def test_a_text_without_any_number_says_nothing() -> None:
+    rng = np.random.default_rng(0)
+    correct, domain = rng.random(300) < 0.5, np.zeros(300, dtype=int)
+    knows = correct + rng.normal(0, 0.5, 300)
+    stations = [Station(name, knows) for name in STATIONS[:3]]
+    found = judge([*stations, Station(STATIONS[3], np.full(300, np.nan))], correct, domain)
+    same = judge([*stations, Station(STATIONS[3], np.ones(300))], correct, domain)
+    assert found.verdict == same.verdict == NOT_IN_TEXT
+    assert found.stations[3].loss == same.stations[3].loss

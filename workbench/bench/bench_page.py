@@ -20,6 +20,7 @@ def write_bench_page(
     values: Mapping[str, Any],
     rows: Sequence[Mapping[str, str]],
     notes: Sequence[str],
+    more: Sequence[tuple[str, Sequence[Mapping[str, str]]]] = (),
 ) -> Path:
     """Write the page and the table into ``folder`` (made if missing); return the path of
     ``index.html``.
@@ -27,6 +28,7 @@ def write_bench_page(
     Args:
         values: everything measured, with dotted keys; those without a dot are settings.
         rows: the same in words, as :mod:`.result_rows` has them.
+        more: further tables above the figures, each with its heading.
     """
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
     settings = {key: values[key] for key in values if "." not in key and "_over_" not in key}
@@ -36,6 +38,6 @@ def write_bench_page(
         {},
         {**settings, "notes": notes},
         {"table.csv": table},
-        [("Measured", rows)] if rows else [],
+        [*([("Measured", rows)] if rows else []), *more],
     )
     return write_page(page, folder)

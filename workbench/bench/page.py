@@ -42,6 +42,10 @@ LINES = (
         False,
     ),
     Line("record_over_forward", "recording all layers at 3 positions / plain forward", 1.1),
+    Line("lens.logit_over_record", "reading the scale by logit lens / recording it", 1.3),
+    Line("lens.tuned_over_record", "reading the scale by tuned lens / recording it", 1.3),
+    Line("lens.jacobian_over_record", "reading the scale by Jacobian lens / recording it", 1.3),
+    Line("lens.all_over_record", "reading the scale by all three lenses / recording it", 1.3),
 )
 BYTES: Mapping[str, str] = {
     "record.extra_bytes": "peak memory of recording beyond the plain forward's",

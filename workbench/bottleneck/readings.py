@@ -35,6 +35,7 @@ class Reading:
         by_layer: [n, layers] probabilities of held-out questions at every layer.
         out_of_fold: [m, layers] those of training questions, each from a fit without its fold.
         weights: [layers, width] the probes' directions, on the vectors as they are.
+        inverse_penalties: [layers] the probes' C.
         training_log_loss: [layers] out-of-fold, by which the layer was chosen.
     """
 
@@ -43,6 +44,7 @@ class Reading:
     by_layer: Floats
     out_of_fold: Floats
     weights: Floats
+    inverse_penalties: Floats
     training_log_loss: Floats
 
 
@@ -66,6 +68,7 @@ def read_best(
         by_layer,
         probe.out_of_fold[:, :, 0],
         probe.weights[:, 0],
+        probe.c[:, 0],
         log_loss(probe.out_of_fold, correct)[:, 0],
     )
 

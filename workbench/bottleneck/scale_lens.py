@@ -2,7 +2,8 @@
 
 A lens turns the state after a layer into logits, as if the layers above were not there. The *logit
 lens* takes the state as it is: final norm, then head (nostalgebraist 2020). Other lenses map the
-state first (:mod:`workbench.bottleneck.tuned_lens`). The scale's values are read as they are read
+state first (:mod:`workbench.bottleneck.tuned_lens`) or replace what is above by its first-order
+expansion (:mod:`workbench.bottleneck.jacobian_lens`). The scale's values are read as they are read
 from the model: at the confidence position and at every inner node of the scale's trie, each with
 its own state, recorded in one packed pass.
 
@@ -29,7 +30,9 @@ from workbench.arrays import Floats
 from workbench.elicit.trie import ScaleTrie
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced, unembed_tokens
+from workbench.trace.backends.kept_prefix import KeptPrefixBackend
 from workbench.trace.forward import every_layer
+from workbench.trace.prompt_cache import CachedPrompts
 from workbench.trace.record import record
 
 CLOSING = 4
@@ -62,7 +65,9 @@ class Lens(Protocol):
     def logits(
         self, lm: LanguageModel, layer: int, states: Tensor, tokens: Sequence[int]
     ) -> Tensor:
-        """Return the logits [..., tokens] of ``states`` [..., width] after ``layer``."""
+        """Return the logits [..., inner nodes, tokens] of ``states`` [..., inner nodes, width]
+        after ``layer``.
+        """
         ...
 
 
@@ -76,12 +81,23 @@ class LogitLens:
         return unembed_tokens(lm, lm.final_norm()(states), tokens)
 
 
-def node_states(lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: ScaleTrie) -> Tensor:
+def node_states(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    trie: ScaleTrie,
+    kept: CachedPrompts | None = None,
+) -> Tensor:
     """Record the states after every layer at the prompts' ends and at the trie's inner nodes below
     them: [rows, layers, inner nodes, width].
+
+    Args:
+        kept: keys and values of the prompts' beginnings, where they have been computed before.
     """
     nodes = range(trie.tree.size + 1)
     places = [[len(prompt) - 1 + node for node in nodes] for prompt in prompts]
+    if kept is not None:
+        backend = KeptPrefixBackend(lm, kept)
+        return backend.record(prompts, places, every_layer(lm), tree=trie.tree)
     return record(lm, prompts, places, every_layer(lm), tree=trie.tree)
 
 
@@ -106,11 +122,13 @@ def read_layers(
     prompts: Sequence[Sequence[int]],
     chosen: LensTokens,
     lenses: Mapping[str, Lens],
+    kept: CachedPrompts | None = None,
 ) -> dict[str, Floats]:
     """Return each lens's log-probabilities of the scale's values, [rows, layers, values], from one
-    packed pass over all prompts, whose states are dropped afterwards.
+    packed pass over all prompts, or over what follows their ``kept`` beginnings. The states are
+    dropped afterwards.
     """
-    states = node_states(lm, prompts, chosen.trie).to(lm.dtype)
+    states = node_states(lm, prompts, chosen.trie, kept).to(lm.dtype)
 
     def read(lens: Lens) -> Floats:
         with torch.no_grad():

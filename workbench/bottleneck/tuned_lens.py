@@ -6,9 +6,9 @@ The map of a layer predicts the last layer's output at the same token by ridge r
 h W + b, penalised towards the identity, that is h_last - h is predicted. It is fitted on training
 questions at the confidence position and the scale's inner nodes, each weighted by how probable it
 is that the model comes there. The penalty is chosen on a fifth of these questions, by the
-divergence of the scale's distribution from the model's own, KL(model || lens) in nats; that is what
-the tuned lens of Belrose et al. 2023 minimises by gradient descent (the closed form is Din et al.
-2023's).
+divergence of the scale's distribution from the model's own
+(:mod:`workbench.bottleneck.lens_divergence`); that is what the tuned lens of Belrose et al. 2023
+minimises by gradient descent (the closed form is Din et al. 2023's).
 
 Sign: a lower divergence, a better lens. A map is fitted to what the model itself says in the end,
 never to grades. A lens belongs to the model it was fitted on; files name its fingerprint, and
@@ -17,26 +17,31 @@ another model's is refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from workbench.bottleneck.lens_divergence import (
+    divergence,
+    node_probability,
+    own_log_probabilities,
+)
+from workbench.bottleneck.lens_file import load_lens, save_lens
 from workbench.bottleneck.scale_lens import LensTokens, LogitLens
 from workbench.errors import WorkbenchError
-from workbench.files.writing import write_atomically
 from workbench.models import LanguageModel
-from workbench.models.unembed import unembed_tokens
+from workbench.models.adapter_fingerprint import fingerprint_as_run
 
+KIND = "tuned"
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """Shares of the mean variance of a state's entries."""
 CHOSEN_ON = 5
 """One question of so many chooses the penalty."""
+SMALLEST = 1e-12
+"""Directions in which states vary less than this share of their largest are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,41 +66,38 @@ class TunedLens:
         """Return the logits [..., tokens] of ``states`` [..., width] after ``layer``."""
         wide = states.float()
         moved = wide + wide @ self.change[layer].to(wide.device) + self.shift[layer].to(wide.device)
-        return unembed_tokens(lm, lm.final_norm()(moved.to(states.dtype)), tokens)
+        return LogitLens().logits(lm, layer, moved.to(states.dtype), tokens)
 
     def save(self, path: Path) -> None:
         """Write the lens as safetensors."""
         tensors = {"change": self.change, "shift": self.shift, "divergence": self.divergence}
-        kept = {name: each.contiguous() for name, each in tensors.items()}
-        about = {"lens": json.dumps({"model": self.model})}
-        write_atomically(path, lambda temporary: save_file(kept, temporary, metadata=about))
+        save_lens(path, KIND, self.model, tensors)
 
 
-def load_lens(path: Path, lm: LanguageModel) -> TunedLens:
+def load_tuned_lens(path: Path, lm: LanguageModel) -> TunedLens:
     """Read a lens of this model.
 
     Raises:
-        WorkbenchError: for a file that is no lens, and a lens of another model.
+        WorkbenchError: for a file that is no tuned lens, and a lens of another model.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get("lens", "null"))
-            tensors = {name: file.get_tensor(name) for name in ("change", "shift", "divergence")}
-    except Exception as error:  # safetensors raises its own for damaged files, OSError for missing
-        raise WorkbenchError(f"{path} is no tuned lens: fit one and save it") from error
-    if about is None or about["model"] != lm.revision:
-        raise WorkbenchError(
-            f"the lens in {path} was fitted on another model than {lm.name!r}: fit one on this"
-        )
+    tensors, about = load_lens(path, KIND, ("change", "shift", "divergence"), lm)
     return TunedLens(**tensors, model=str(about["model"]))
+
+
+def choosing_rows(count: int) -> Tensor:
+    """Return which of ``count`` questions choose the penalty and are not fitted on, [count]
+    bool.
+    """
+    return torch.arange(count) % CHOSEN_ON == 0
 
 
 def fit_tuned_lens(lm: LanguageModel, states: Tensor, chosen: LensTokens) -> TunedLens:
     """Fit a lens on ``states`` [questions, layers, inner nodes, width] of training questions, as
     :func:`workbench.bottleneck.scale_lens.node_states` records them.
 
-    Memory: a copy of one layer's states in float64 and a few matrices [width, width]. Time: one
-    eigendecomposition of such a matrix a layer.
+    Memory: a copy of one layer's states in float64 and a few matrices [width, width]. Time: a
+    layer's is that of one eigendecomposition, of a matrix as large as the width or as the states
+    fitted on, whichever is smaller.
 
     Raises:
         WorkbenchError: for fewer than CHOSEN_ON questions.
@@ -106,25 +108,15 @@ def fit_tuned_lens(lm: LanguageModel, states: Tensor, chosen: LensTokens) -> Tun
         )
     with torch.no_grad():
         last = states[:, -1]
-        own = LogitLens().logits(lm, lm.n_layers - 1, last.to(lm.dtype), chosen.tokens)
-        own = own.double().log_softmax(dim=-1)
-        weight = _reached(own, chosen)
-        held = torch.arange(len(states)) % CHOSEN_ON == 0
+        own = own_log_probabilities(lm, last, chosen)
+        weight = node_probability(own, chosen)
+        held = choosing_rows(len(states))
         found = [
             _fit_layer(lm, states[:, layer], last, own, weight, held, chosen)
             for layer in range(states.shape[1])
         ]
-    change, shift, divergence = (torch.stack(each) for each in zip(*found, strict=True))
-    return TunedLens(change, shift, divergence, str(lm.revision))
-
-
-def _reached(own: Tensor, chosen: LensTokens) -> Tensor:
-    """Return the probability [questions, nodes] that the model comes to each inner node."""
-    trie, column = chosen.trie, {token: n for n, token in enumerate(chosen.tokens)}
-    reached = [torch.ones_like(own[:, 0, 0])]
-    for path, parent in zip(trie.inner[1:], trie.parent[1:], strict=True):
-        reached.append(reached[parent] * own[:, parent, column[path[-1]]].exp())
-    return torch.stack(reached, dim=1)
+    change, shift, apart = (torch.stack(each) for each in zip(*found, strict=True))
+    return TunedLens(change, shift, apart, fingerprint_as_run(lm))
 
 
 def _fit_layer(
@@ -144,34 +136,38 @@ def _fit_layer(
     )
     w = w / w.sum()
     mean_x, mean_y = (w * x).sum(dim=0), (w * y).sum(dim=0)
-    x, y = x - mean_x, y - mean_y
-    values, vectors = torch.linalg.eigh((w * x).T @ x)
-    across = vectors.T @ ((w * x).T @ y)
-    typical = values.clamp(min=0).mean()
-    nothing = torch.zeros_like(across), torch.zeros_like(mean_y)
-    maps = [nothing]
-    for penalty in PENALTIES:
-        change = vectors @ (across / (values.clamp(min=0) + penalty * typical)[:, None])
-        maps.append((change, mean_y - mean_x @ change))
+    values, vectors = _directions(w.sqrt() * (x - mean_x))
+    across = vectors.T @ ((w * (x - mean_x)).T @ (y - mean_y))
+    typical = values.sum() / len(mean_x)
+    judged = here[held].double()
+    along = (judged - mean_x) @ vectors
+
+    def apart(moved: Tensor) -> Tensor:
+        read = LogitLens().logits(lm, lm.n_layers - 1, moved.to(lm.dtype), chosen.tokens)
+        return divergence(own[held], read, weight[held])
+
     divergences = torch.stack(
-        [_divergence(lm, here[held], own[held], weight[held], each, chosen) for each in maps]
+        [apart(judged)]
+        + [
+            apart(judged + mean_y + (along / (values + penalty * typical)) @ across)
+            for penalty in PENALTIES
+        ]
     )
     best = int(divergences.argmin())
-    change, shift = maps[best]
+    if best == 0:
+        change, shift = torch.zeros(2 * mean_x.shape, dtype=x.dtype), torch.zeros_like(mean_y)
+    else:
+        change = vectors @ (across / (values + PENALTIES[best - 1] * typical)[:, None])
+        shift = mean_y - mean_x @ change
     return change.float(), shift.float(), divergences[best].float()
 
 
-def _divergence(
-    lm: LanguageModel,
-    here: Tensor,
-    own: Tensor,
-    weight: Tensor,
-    affine: tuple[Tensor, Tensor],
-    chosen: LensTokens,
-) -> Tensor:
-    wide = here.double()
-    moved = (wide + wide @ affine[0] + affine[1]).to(lm.dtype)
-    logits = unembed_tokens(lm, lm.final_norm()(moved), chosen.tokens)
-    found = logits.double().log_softmax(dim=-1)
-    apart = (own.exp() * (own - found)).sum(dim=-1)
-    return (weight * apart).sum() / weight.sum()
+def _directions(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues [r] of x' x and its eigenvectors [width, r], of the directions in
+    which the rows of ``x`` [n, width] vary at all, by way of the smaller of x' x and x x'.
+    """
+    tall = len(x) >= x.shape[1]
+    values, vectors = torch.linalg.eigh(x.T @ x if tall else x @ x.T)
+    kept = values > SMALLEST * values[-1]
+    values, vectors = values[kept], vectors[:, kept]
+    return values, vectors if tall else x.T @ vectors / values.sqrt()

@@ -10,15 +10,16 @@ scale) and *said* (the text). Each is a score of held-out questions that was fix
 - The stations are gone through in order. A later station *keeps* the signal if it tells and has at
   least half of the best earlier excess over 1/2. It *lost* it if it has less than half, and the
   paired difference to the best earlier station is above 0 at 95 %. The first station that lost it
-  gives the verdict; one that neither keeps nor lost it makes it *not clear*. All kept: *said*.
+  gives the verdict; one that neither keeps nor lost it makes it *not clear*. All kept: *said*. A
+  station that states nothing is taken as one that always states the same.
 
 What undoes a loss between numbers and text is asked of evidence in order: a fixed map of the output
 (:mod:`workbench.bottleneck.fixed_maps`), one direction of the state, teaching. Each counts if what
 is then written tells, has at least half of the excess in the numbers, and more than the text at 95
 %.
 
-The error rates are measured on planted models. A verdict holds for these questions, prompt and
-readings: what no reading here finds may be there.
+The error rates are measured on planted models (``workbench bench bottleneck``). A verdict holds for
+these questions, prompt and readings: what no reading here finds may be there.
 """
 
 from __future__ import annotations
@@ -134,9 +135,12 @@ def _judged(station: Station, best: Station | None, correct: Bools, domain: np.n
     tells = test.z > 0 and test.p <= ALPHA / len(STATIONS)
     if best is None:
         return Judged(station.name, test, tells, float("nan"), None)
-    loss = delong_within_difference(best.scores, station.scores, correct, domain)
+    scores, value = station.scores, test.value
+    if np.isnan(value):
+        # What states nothing tells no question from another, as if it always said the same.
+        scores, value = np.zeros(len(scores)), HALF
+    loss = delong_within_difference(best.scores, scores, correct, domain)
     excess = within_test(best.scores, correct, domain).value - HALF
-    value = HALF if np.isnan(test.value) else test.value
     return Judged(station.name, test, tells, (value - HALF) / excess, loss)
 
 

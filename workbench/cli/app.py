@@ -21,6 +21,7 @@ from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
 from workbench.cli.bench_quantised import quantised as bench_quantised
+from workbench.cli.bench_statistics import bottleneck as bench_bottleneck
 from workbench.cli.bench_statistics import coverage as bench_coverage
 from workbench.cli.bench_statistics import verdicts as bench_verdicts
 from workbench.cli.bottleneck import bottleneck
@@ -215,5 +216,6 @@ bench.command("teach")(bench_teach)
 bench.command("measure")(bench_measure)
 bench.command("run")(bench_run)
 bench.command("verdicts")(bench_verdicts)
+bench.command("bottleneck")(bench_bottleneck)
 bench.command("coverage")(bench_coverage)
 bench.command("quantised")(bench_quantised)

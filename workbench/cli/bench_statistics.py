@@ -1,5 +1,5 @@
-"""Define ``workbench bench coverage`` and ``workbench bench verdicts``: how often intervals
-miss and verdicts err where the truth is known.
+"""Define ``workbench bench coverage``, ``workbench bench verdicts`` and ``workbench bench
+bottleneck``: how often intervals miss and verdicts err where the truth is known.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from workbench.files.ownership import require_claimable
 
 VERDICT_FOLDER = "bench_verdicts"
 COVERAGE_FOLDER = "bench_coverage"
+BOTTLENECK_FOLDER = "bench_bottleneck"
 
 
 def verdicts(
@@ -63,6 +64,49 @@ def verdicts(
         show(table_rows(found.rates), found.values)
     if not no_figures:
         draw(screen, figures / VERDICT_FOLDER, lambda folder: write_verdict_bench(folder, found))
+
+
+def bottleneck(
+    worlds: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Planted models of each verdict and remedy.")
+    ] = 20,
+    nulls: Annotated[
+        int, typer.Option(min=0, max=10**6, help="Models whose grades are shuffled, in all.")
+    ] = 200,
+    graded: Annotated[
+        int,
+        typer.Option(
+            min=0, max=10**6, help="Models of each verdict, strength of its clue and size."
+        ),
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    no_figures: Annotated[
+        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
+    ] = False,
+) -> None:
+    """How often the verdict on the text bottleneck is right on models in which it is planted.
+
+    A quick look: --worlds 2 --nulls 0. All of it takes about twenty minutes a core.
+    """
+    from workbench.bench.bottleneck_page import record_rows, table_rows, write_bottleneck_bench
+    from workbench.bench.bottleneck_rates import bench_bottleneck
+
+    screen = Console(stderr=True)
+    if not no_figures:
+        require_claimable(figures / BOTTLENECK_FOLDER, PLACE)
+    with bars(screen):
+        found = bench_bottleneck(worlds=worlds, nulls=nulls, graded=graded)
+    if as_json:
+        sys.stdout.write(json.dumps(record_rows(found), indent=1, allow_nan=False) + "\n")
+    else:
+        show(table_rows(found), found.values)
+    if not no_figures:
+        draw(
+            screen,
+            figures / BOTTLENECK_FOLDER,
+            lambda folder: write_bottleneck_bench(folder, found),
+        )
 
 
 def coverage(

@@ -113,13 +113,15 @@ def forward_tail(
     *,
     recording: Recording | None = None,
     cache: Cache | None = None,
+    gradients: bool = False,
 ) -> Tensor:
     """Run one pass over ``tail`` alone; return the states [rows, reads, width] after the final
     norm.
 
     ``read``, the recording and the writes count columns from the tail's first token. A ``cache``
     that holds what ``kept`` holds is used in its place and grows with the tail; only for tails that
-    exist from the start. An adapter acts on the whole tail.
+    exist from the start. An adapter acts on the whole tail. With ``gradients`` the pass can be
+    differentiated with respect to whatever a transform outside of it starts from.
     """
     check_writes(lm, kept.prompts.rows, writes)
     alive = [sum(b < layer for b in tail.first_layer) for layer in range(lm.n_layers + 1)]
@@ -154,4 +156,5 @@ def forward_tail(
         hooked(lm, transforms),
         invoke_adapter_from(lm, 0),
     ):
-        return gather_columns(decode(lm, tail.tokens, tail.positions, mask, past), read)
+        final = decode(lm, tail.tokens, tail.positions, mask, past, gradients)
+        return gather_columns(final, read)

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from workbench.bottleneck.jacobian_lens import load_jacobian_lens
 from workbench.bottleneck.readings import read_best
+from workbench.bottleneck.tuned_lens import load_tuned_lens
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, CONTROL
-from workbench.experiments.text_bottleneck.lens import lens_stage
+from workbench.experiments.text_bottleneck.lens import LENSES, lens_file, lens_stage
+from workbench.experiments.text_bottleneck.lens_inputs import lens_inputs
 from workbench.experiments.text_bottleneck.page import page_of
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
@@ -32,6 +37,7 @@ from workbench.loop.positions import run_positions
 from workbench.loop.probes import probe_settings
 from workbench.loop.run import Run
 from workbench.measure import auroc2_within
+from workbench.models import LanguageModel
 from workbench.report import write_page
 
 
@@ -116,7 +122,9 @@ def test_fewer_training_questions_change_the_fits_and_no_held_out_question(
 ) -> None:
     copy = Path(shutil.copytree(place, tmp_path / "run"))
     shutil.rmtree(copy / CONTROL.readings)
-    few = BottleneckParameters(lens=False, interventions=False, condition_questions=40)
+    few = BottleneckParameters(
+        lens=False, interventions=False, geometry=False, condition_questions=40
+    )
     found = run_bottleneck(None, copy, few, figures=tmp_path / "figures")
     run = opened(copy, CONTROL.readings, steps_stage(CONTROL.name))
     split, whole = split_of(run, CONTROL), split_of(run)
@@ -161,13 +169,52 @@ def test_at_the_last_layer_a_lens_reads_what_the_model_says(
     assert results.conditions[2].by_lens == {}
     for each in results.conditions[:2]:
         scores = run.stage(lens_stage(each.when)).tensors("scores")
-        assert set(scores) == {"logit.mean", "logit.best", "tuned.mean", "tuned.best"}
+        assert set(scores) == {f"{lens}.{kind}" for lens in LENSES for kind in ("mean", "best")}
         assert all(found.shape == (len(split.test), 4) for found in scores.values())
         np.testing.assert_allclose(scores["logit.mean"][:, 3], scores["tuned.mean"][:, 3])
         assert not np.allclose(scores["logit.mean"][:, 0], scores["tuned.mean"][:, 0])
         divergence = run.stage(lens_stage(each.when)).facts()["divergence"]
-        assert divergence[-1] == 0
-        assert min(divergence[:-1]) > 0
+        assert divergence["logit"][-1] == divergence["tuned"][-1] == 0
+        assert 0 < divergence["Jacobian"][-1] < min(divergence["logit"][:-1])
+        assert min(divergence["tuned"][:-1]) > 0
+
+
+def test_a_conditions_lenses_fit_it_alone(place: Path, results: BottleneckResults) -> None:
+    run = opened(place, *map(lens_stage, ("before", "after")))
+    trie = run.scale_tokens.trie
+    files = {when: run.stage(lens_stage(when)).folder for when in ("before", "after")}
+
+    def load(when: str, lm: LanguageModel) -> None:
+        load_tuned_lens(files[when] / lens_file("tuned"), lm)
+        load_jacobian_lens(files[when] / lens_file("Jacobian"), lm, trie)
+
+    load("before", run.lm)
+    with pytest.raises(WorkbenchError, match="fitted on another model"):
+        load("after", run.lm)
+    with run.with_adapter("teach") as taught:
+        load("after", taught)
+        with pytest.raises(WorkbenchError, match="fitted on another model"):
+            load("before", taught)
+
+
+def test_kept_beginnings_are_computed_once_and_read_the_same(
+    place: Path, results: BottleneckResults
+) -> None:
+    """Both conditions go on from the same keys; whole passes give the same states."""
+    run = opened(place)
+    split = split_of(run)
+    base = lens_inputs(run, run.lm, split, 20)
+    held = run.reply_cache.bytes
+    with run.with_adapter("teach") as tuned:
+        taught = lens_inputs(run, tuned, split, 20)
+        assert run.reply_cache.bytes == held > 0
+        assert set(split.test) <= set(taught.rows)
+        assert set(taught.rows[taught.fitted]) <= set(split.train)
+        places = taught.fitted[:5]
+        found = taught.states(tuned, places)
+        whole = replace(taught, beginnings=None).states(tuned, places)
+        torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(found, base.states(run.lm, places), atol=1e-3)
 
 
 def test_too_few_answers_have_no_verdict_and_it_is_said(
@@ -186,6 +233,7 @@ def test_it_is_read_once_and_comes_back_as_it_was(
 ) -> None:
     for room in ("read", "lens"):
         monkeypatch.setattr(f"workbench.experiments.text_bottleneck.{room}.read_best", None)
+    monkeypatch.setattr("workbench.experiments.text_bottleneck.geometry.measure_layer", None)
     again = run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
     assert again.summary() == pytest.approx(results.summary(), nan_ok=True)
 
@@ -196,7 +244,7 @@ def test_the_page_has_the_waterfall_and_its_numbers(
     index = write_page(page_of(results), tmp_path / "page")
     html = index.read_text()
     assert "Where does" in html
-    assert {"waterfall.html", "layers.html", "lenses.html"} <= {
+    assert {"waterfall.html", "layers.html", "lenses.html", "geometry.html"} <= {
         path.name for path in index.parent.iterdir()
     }
     steps = pd.read_csv(index.parent / "steps.csv")

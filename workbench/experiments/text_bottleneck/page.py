@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.experiments.text_bottleneck.closing import closing_rows
+from workbench.experiments.text_bottleneck.geometry_page import geometry_rows, geometry_section
 from workbench.experiments.text_bottleneck.intervention_page import (
     intervention_sections,
     intervention_tables,
@@ -40,6 +41,7 @@ def page_of(results: BottleneckResults) -> Page:
             "fixed_maps.csv": maps_table(results),
             "sampled.csv": sampled_table(results),
             **intervention_tables(_changed(results)),
+            **({} if results.geometry is None else {"geometry.csv": results.geometry}),
         },
         lead=_lead(results),
         notes=(caption, *warnings_of(results)),
@@ -68,6 +70,7 @@ def _lead(results: BottleneckResults) -> Lead:
         ),
         ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
         ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
+        *_geometry_lead(results),
     ]
     return [(title, rows) for title, rows in tables if rows]
 
@@ -129,8 +132,20 @@ def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     found = [_waterfall(results, caption), _layers(results, caption)]
     if results.conditions[0].by_lens:
         found.append(_lenses(results, caption))
+    if results.geometry is not None:
+        labels = {each.when: each.label for each in results.conditions}
+        found.append(geometry_section(results.geometry, labels, caption))
     changed = _changed(results)
     return found + (intervention_sections(changed, caption) if changed else [])
+
+
+def _geometry_lead(results: BottleneckResults) -> Lead:
+    if results.geometry is None:
+        return []
+    title = "The probe's direction and the numbers', at the probe's layer"
+    layers = {each.when: each.layers[AT_CONFIDENCE] for each in results.conditions}
+    labels = {each.when: each.label for each in results.conditions}
+    return [(title, geometry_rows(results.geometry, labels, layers))]
 
 
 def _changed(results: BottleneckResults) -> dict[str, Interventions]:
@@ -145,7 +160,9 @@ def _changed(results: BottleneckResults) -> dict[str, Interventions]:
 def _lenses(results: BottleneckResults, caption: str) -> Section:
     panels = {
         f"{each.label}: {read}": [
-            Curve(f"{lens} lens", f"{lens} lens", each.by_lens[f"{lens}.{kind}"]) for lens in LENSES
+            Curve(f"{lens} lens", f"{lens} lens", each.by_lens[f"{lens}.{kind}"])
+            for lens in LENSES
+            if f"{lens}.{kind}" in each.by_lens
         ]
         for kind, read in ((MEAN, "mean of the numbers"), (BEST, "all numbers, read at best"))
         for each in results.conditions
@@ -164,7 +181,8 @@ def _lenses(results: BottleneckResults, caption: str) -> Section:
         "The distribution over the scale that a lens reads from the confidence position after "
         "each layer: its mean, and the best reading of all its values, fitted on training "
         "questions. Higher in the best reading than in the mean: the numbers hold it, but not as "
-        "their level.",
+        "their level. The Jacobian lens reads the first-order effect of the state on the numbers; "
+        "models that are not packed have none.",
         figure.figure(),
         "lenses",
     )

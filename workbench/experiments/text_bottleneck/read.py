@@ -35,8 +35,9 @@ from workbench.pipeline.store import ROW, StageStore
 CURVES = "layers"
 """The tensors [held-out, layers] with the scores of a condition, by step."""
 PROBES = "probes"
-"""The tensors of a condition's probes at the confidence position: weights [layers, width], and
-what they read from training questions, out_of_fold [training, layers].
+"""The tensors of a condition's probes at the confidence position: weights [layers, width], their
+inverse_penalties [layers], and what they read from training questions, out_of_fold [training,
+layers].
 """
 BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION, MEAN, TEXT = STEPS = (
     "before answering",
@@ -112,7 +113,11 @@ def read_steps(context: Run, stage: StageStore, *, condition: ModelCondition) ->
         rows.append(_table(reading, split))
         curves[name] = reading.by_layer
         if name == AT_CONFIDENCE:
-            probes = {"weights": reading.weights, "out_of_fold": reading.out_of_fold}
+            probes = {
+                "weights": reading.weights,
+                "inverse_penalties": reading.inverse_penalties,
+                "out_of_fold": reading.out_of_fold,
+            }
             stage.save_tensors(PROBES, probes)
         chosen[name] = int(found.layers[reading.layer])
     stage.save_table("steps", pd.concat(rows, ignore_index=True))

@@ -12,22 +12,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from workbench.arrays import Floats
 from workbench.bottleneck.argmax_margin import ArgmaxMargin, argmax_margin
+from workbench.bottleneck.conclude import Readings, conclude
 from workbench.bottleneck.fixed_maps import Training
 from workbench.bottleneck.steps import Questions, Step, Waterfall, measure_steps
 from workbench.bottleneck.verdict import (
-    CARRIED,
     FIXED_MAP,
-    KNOWN,
-    NUMBERS,
     ONE_DIRECTION,
-    SAID,
     TEACHING,
     BottleneckVerdict,
-    Station,
-    judge,
 )
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
@@ -63,7 +59,6 @@ from workbench.measure import (
     Bootstrap,
     auroc2_within,
 )
-from workbench.measure.log_score import log_score
 
 LOW_MASS = 0.5
 """Where the scale has less of the probability than this, the model does not answer on it."""
@@ -113,13 +108,15 @@ class ConditionResult:
 @dataclass(frozen=True, eq=False)
 class BottleneckResults:
     """The run's settings, how many questions were held out, the conditions, the base model's
-    first, and the share of the gap that each teaching closes.
+    first, the share of the gap that each teaching closes, and the table of directions by layer,
+    None where it was left out.
     """
 
     config: RunConfig
     held_out: int
     conditions: tuple[ConditionResult, ...]
     closed: tuple[ClosedGap, ...] = ()
+    geometry: pd.DataFrame | None = None
 
     def summary(self) -> dict[str, object]:
         """Return the flat summary."""
@@ -252,19 +249,15 @@ def _verdict(
 ) -> tuple[BottleneckVerdict | None, str]:
     """Return the verdict, or why there is none."""
     by_name = {step.name: step for step in steps}
-    known = min(
-        (by_name[name] for name in (BEFORE_ANSWERING, HAVING_ANSWERED) if name in by_name),
-        key=lambda step: log_score(step.training, questions.training_correct),
-    )
     taught = condition.taught is not None
-    spread = float(context.stage("probe").facts().get("training_spread", 0.0)) if taught else 0.0
-    stations = [
-        Station(KNOWN, known.held_out),
-        Station(CARRIED, by_name[AT_CONFIDENCE].held_out),
-        Station(NUMBERS, by_name[DISTRIBUTION].held_out, spread),
-        Station(SAID, by_name[TEXT].held_out, spread),
-    ]
+    readings = Readings(
+        [by_name[name] for name in (BEFORE_ANSWERING, HAVING_ANSWERED) if name in by_name],
+        by_name[AT_CONFIDENCE],
+        by_name[DISTRIBUTION],
+        by_name[TEXT],
+        float(context.stage("probe").facts().get("training_spread", 0.0)) if taught else 0.0,
+    )
     try:
-        return judge(stations, questions.correct, questions.domain, remedies), ""
+        return conclude(readings, questions, remedies), ""
     except WorkbenchError as error:
         return None, str(error)

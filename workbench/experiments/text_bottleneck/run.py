@@ -9,7 +9,7 @@ not show.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,11 @@ from workbench.experiments.text_bottleneck.conditions import (
     conditions_of,
 )
 from workbench.experiments.text_bottleneck.further_conditions import stages_of_conditions
+from workbench.experiments.text_bottleneck.geometry import (
+    geometry_stage,
+    geometry_table,
+    read_geometry,
+)
 from workbench.experiments.text_bottleneck.interventions import (
     InterventionPlan,
     intervene,
@@ -51,6 +56,9 @@ class BottleneckParameters(Parameters):
     )
     interventions: bool = Field(
         True, description="take out, swap, push and put onto the numbers the probe's direction"
+    )
+    geometry: bool = Field(
+        True, description="compare directions at every layer with random directions beside them"
     )
     condition_questions: int = Field(
         400, ge=40, le=10**6, description="training questions read in conditions the run lacks"
@@ -94,8 +102,12 @@ def run_bottleneck(
     stages += [_lens(each, parameters.lens_questions) for each in lenses]
     if parameters.interventions:
         stages += [_interventions(each) for each in conditions]
+    if parameters.geometry:
+        stages += [_geometry(each) for each in conditions]
     run_stages(stages, run, {})
-    return measure_bottleneck(run, conditions, lenses, interventions=parameters.interventions)
+    found = measure_bottleneck(run, conditions, lenses, interventions=parameters.interventions)
+    geometry = geometry_table(run, conditions) if parameters.geometry else None
+    return replace(found, geometry=geometry)
 
 
 def _with_lenses(
@@ -149,4 +161,15 @@ def _lens(condition: ModelCondition, questions: int) -> Stage:
         ("model", "elicit", "probe", "seed"),
         (*NEEDS, *taught),
         given={"lens_questions": questions},
+    )
+
+
+def _geometry(condition: ModelCondition) -> Stage:
+    taught = () if condition.taught is None else (condition.taught,)
+    needs = (*NEEDS, condition.readings, *taught, steps_stage(condition.name))
+    return Stage(
+        geometry_stage(condition.name),
+        partial(read_geometry, condition=condition),
+        ("model", "elicit", "probe", "seed"),
+        tuple(dict.fromkeys(needs)),
     )
