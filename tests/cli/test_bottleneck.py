@@ -13,7 +13,8 @@ from workbench.cli.app import app
 from workbench.config import dump_config
 from workbench.loop import is_complete
 
-FAST = ("--set", "lens=false", "--set", "interventions=false")
+PARTS = ("lens", "interventions", "geometry")
+FAST = tuple(word for part in PARTS for word in ("--set", f"{part}=false"))
 
 
 def call(place: Path, *arguments: object) -> Result:

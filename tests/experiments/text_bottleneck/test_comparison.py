@@ -19,7 +19,7 @@ from workbench.report import write_page
 def results(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> BottleneckResults:
     place = tmp_path_factory.mktemp("copy")
     shutil.copytree(finished_run.folder, place / "run")
-    without = BottleneckParameters(lens=False, ceiling=False, interventions=False)
+    without = BottleneckParameters(lens=False, geometry=False, ceiling=False, interventions=False)
     return run_bottleneck(None, place / "run", without, figures=place / "figures")
 
 

@@ -25,7 +25,9 @@ from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_
 from workbench.loop import open_run
 from workbench.loop.run import Run
 
-PARAMETERS = BottleneckParameters(lens=False, ceiling=False, interventions=False, curriculum=True)
+PARAMETERS = BottleneckParameters(
+    lens=False, geometry=False, ceiling=False, interventions=False, curriculum=True
+)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,7 @@ def test_it_is_taught_and_read_once(
         monkeypatch.setattr(f"{room}.{name}", None)
     again = run_bottleneck(None, place, PARAMETERS, figures=place.parent / "figures")
     assert again.summary() == pytest.approx(results.summary(), nan_ok=True)
-    fewer = BottleneckParameters(lens=False, ceiling=False, interventions=False)
+    fewer = BottleneckParameters(lens=False, geometry=False, ceiling=False, interventions=False)
     without = run_bottleneck(None, place, fewer, figures=place.parent / "figures")
     assert [each.when for each in without.conditions] == list(CONDITIONS)[:3]
 

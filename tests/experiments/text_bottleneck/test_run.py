@@ -126,7 +126,7 @@ def test_fewer_training_questions_change_the_fits_and_no_held_out_question(
     copy = Path(shutil.copytree(place, tmp_path / "run"))
     shutil.rmtree(copy / CONTROL.readings)
     few = BottleneckParameters(
-        lens=False, interventions=False, ceiling=False, condition_questions=40
+        lens=False, geometry=False, interventions=False, ceiling=False, condition_questions=40
     )
     found = run_bottleneck(None, copy, few, figures=tmp_path / "figures")
     run = opened(copy, CONTROL.readings, steps_stage(CONTROL.name))
