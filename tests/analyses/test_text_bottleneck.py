@@ -24,11 +24,15 @@ def test_as_a_script_it_follows_every_step_and_as_a_notebook_it_goes_on_to_show_
         "bottleneck_steps_control",
         "bottleneck_lens_before",
         "bottleneck_lens_after",
+        "bottleneck_interventions_before",
+        "bottleneck_interventions_after",
+        "bottleneck_interventions_control",
+        "bottleneck_ceiling_before",
         "bottleneck_geometry_before",
         "bottleneck_geometry_after",
         "bottleneck_geometry_control",
     }
     shown = analysis.notebook()
     assert shown.text.splitlines() == lines
-    assert shown.figures == 4
+    assert shown.figures == 9
     assert analysis.finished() == finished
