@@ -188,7 +188,7 @@ def _right(
 ) -> Iterator[dict[str, Any]]:
     right = worlds["found"] == case.verdict
     yield _rate(part, case.name, "verdict", right, strength, size)
-    if case.remedy:
+    if case.remedy and part == PLANTED:
         helped = worlds["found_remedy"] == case.remedy
         yield _rate(part, case.name, "verdict and remedy", helped, strength, size)
 
