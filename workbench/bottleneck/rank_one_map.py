@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.arrays import Bools, Floats
+from workbench.bottleneck.unwritten import score_unwritten
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2_within
 from workbench.trace.interventions import Branch, Patch
@@ -135,11 +136,14 @@ def best_strength(
     written: Mapping[Strength, Floats], correct: Bools, domain: np.ndarray
 ) -> tuple[Strength, float]:
     """Return the candidate whose text ``written`` [n] of training questions discriminates best
-    within domain, and its AUROC2; of equal ones the first.
+    within domain, and its AUROC2; of equal ones the first. Texts without a number count as the
+    usual one.
     """
     found = {
-        each: float(np.nan_to_num(auroc2_within(values, correct, domain), nan=-np.inf))
+        each: float(
+            np.nan_to_num(auroc2_within(score_unwritten(values), correct, domain), nan=-np.inf)
+        )
         for each, values in written.items()
     }
-    best = max(found, key=lambda each: found[each])
-    return best, found[best]
+    best = max(found, key=lambda each: float(np.nan_to_num(found[each], nan=-np.inf)))
+    return best, float(found[best])

@@ -16,7 +16,7 @@ scale) and *said* (the text). Each is a score of held-out questions that was fix
 What undoes a loss between numbers and text is asked of evidence in order: a fixed map of the output
 (:mod:`workbench.bottleneck.fixed_maps`), one direction of the state, teaching. Each counts if what
 is then written tells, has at least half of the excess in the numbers, and more than the text at 95
-%.
+%; texts without a number count as the usual one (:mod:`workbench.bottleneck.unwritten`).
 
 The error rates are measured on planted models (``workbench bench bottleneck``). A verdict holds for
 these questions, prompt and readings: what no reading here finds may be there.
@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.arrays import Bools, Floats
+from workbench.bottleneck.unwritten import score_unwritten
 from workbench.errors import WorkbenchError
 from workbench.measure.delong import delong_within_difference
 from workbench.measure.interval import Estimate
@@ -164,8 +165,9 @@ def _remedy(
     for name in REMEDIES:
         if name not in remedies:
             continue
-        test = within_test(remedies[name], correct, domain)
-        gain = delong_within_difference(remedies[name], said.scores, correct, domain)
+        written = score_unwritten(remedies[name])
+        test = within_test(written, correct, domain)
+        gain = delong_within_difference(written, score_unwritten(said.scores), correct, domain)
         tells = test.z > 0 and test.p <= ALPHA / len(REMEDIES)
         if tells and test.value - HALF >= KEPT * excess and gain.low > 0:
             return name
