@@ -21,6 +21,7 @@ from workbench.bottleneck.fixed_maps import LEAST
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
 from workbench.experiments.text_bottleneck.conditions import BEFORE, ModelCondition
+from workbench.experiments.text_bottleneck.kept_prompts import keep_prompts
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
     CURVES,
@@ -32,7 +33,6 @@ from workbench.experiments.text_bottleneck.read import (
     vectors_at,
 )
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.patching import kept_beginnings
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.patch.inputs import ModelInputs
@@ -137,7 +137,7 @@ class ConditionModel:
         """
         trie = self.context.scale_tokens.trie
         prompts = [each.tokens for each in self.conversations(rows)]
-        begun = kept_beginnings(self.context, self.lm, confidence_conversations(self.context), rows)
+        begun = keep_prompts(self.context, self.lm, rows)
         ends = np.asarray([[len(prompt) - 1] for prompt in prompts])
 
         def compute(batch: Rows) -> Tensor:
@@ -166,7 +166,7 @@ class ConditionModel:
         context = self.context
         scale, trie = context.fmt.scale, context.scale_tokens.trie
         prompts = [each.tokens for each in self.conversations(rows)]
-        begun = kept_beginnings(context, self.lm, confidence_conversations(context), rows)
+        begun = keep_prompts(context, self.lm, rows)
         lengths = [len(prompt) for prompt in prompts]
         planned = plan_batches(
             lengths,

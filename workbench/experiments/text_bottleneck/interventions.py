@@ -79,10 +79,10 @@ class InterventionPlan:
 
     layers: int = 5
     random: int = 2
-    patched: int = 128
+    patched: int = 96
     mapped: int = 64
-    pushed: int = 48
-    lengths: tuple[float, ...] = (-8.0, -4.0, -2.0, 2.0, 4.0, 8.0)
+    pushed: int = 32
+    lengths: tuple[float, ...] = (-4.0, -2.0, 2.0, 4.0)
 
     def spread(self, n_layers: int) -> list[int]:
         """Return the layers of a model of ``n_layers``."""

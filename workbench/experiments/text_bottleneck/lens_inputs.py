@@ -17,9 +17,9 @@ import torch
 from workbench.arrays import Rows
 from workbench.bottleneck.scale_lens import node_states
 from workbench.elicit.trie import ScaleTrie
+from workbench.experiments.text_bottleneck.kept_prompts import keep_prompts
 from workbench.experiments.text_bottleneck.read import Split
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.patching import kept_beginnings
 from workbench.loop.questions import spread_rows
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
@@ -92,7 +92,7 @@ def lens_inputs(
     nodes = trie.tree.size + 1
     count = max(8, min(FITTED_ON, FIT_BYTES // (lm.n_layers * nodes * lm.width * 4)))
     fitted = np.searchsorted(rows, spread_rows(known, count))
-    beginnings = kept_beginnings(context, lm, conversations, rows)
+    beginnings = keep_prompts(context, lm, rows)
     return LensInputs(
         rows, prompts, fitted, trie, context.config.model.tokens_per_forward, beginnings
     )

@@ -187,6 +187,7 @@ def _lenses(results: BottleneckResults, caption: str) -> Section:
         title="The scale after every layer",
         caption=caption,
         levels=(0.5,),
+        x="decoder layer",
     )
     return Section(
         "In the space that numbers are read from",
@@ -239,6 +240,7 @@ def _layers(results: BottleneckResults, caption: str) -> Section:
         title="Probes by layer",
         caption=caption,
         levels=(0.5,),
+        x="decoder layer",
     )
     return Section(
         "Where it can be read",
