@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from workbench.bottleneck.rank_one_map import Strength, candidates, standardise
-from workbench.experiments.text_bottleneck.condition_model import PROBE, ConditionModel
+from workbench.experiments.text_bottleneck.condition_model import NONE, PROBE, ConditionModel
 from workbench.experiments.text_bottleneck.conditions import BEFORE, conditions_of
 from workbench.experiments.text_bottleneck.intervention_page import (
     intervention_sections,
@@ -28,6 +28,7 @@ from workbench.experiments.text_bottleneck.interventions import (
     MAP,
     MAPPED,
     OTHER,
+    PUSHED,
     PUSHES,
     RANDOM,
     REMOVED,
@@ -42,6 +43,14 @@ from workbench.loop import open_run
 from workbench.loop.run import Run
 from workbench.measure import auroc2_within
 from workbench.pipeline.store import ROW, StageStore
+
+
+def of(table: pd.DataFrame, **change: object) -> pd.DataFrame:
+    """The rows of the changes that have these attributes."""
+    chosen = np.ones(len(table), dtype=bool)
+    for name, value in change.items():
+        chosen &= (table[name] == value).to_numpy()
+    return table[chosen]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +84,7 @@ def test_without_a_change_the_model_says_what_it_said_in_the_run(
 ) -> None:
     said = run.stage("elicit").table("confidence").set_index(ROW)
     for name in (DIRECTIONS, MAP, PUSHES):
-        table = stage.table(name).query("kind == @NONE").set_index(ROW)
+        table = of(stage.table(name), kind=NONE).set_index(ROW)
         assert table.index.is_unique
         there = said.loc[table.index]
         np.testing.assert_allclose(table[EXPECTED], there["expected"], atol=1e-4)
@@ -85,8 +94,8 @@ def test_the_whole_state_of_the_last_layer_says_what_the_other_question_says(
     stage: StageStore, found: Interventions
 ) -> None:
     table = stage.table(DIRECTIONS)
-    base = table.query("kind == @NONE").set_index(ROW)
-    last = table.query("kind == @SWAPPED and direction == @WHOLE and layer == @found.layers[-1]")
+    base = of(table, kind=NONE).set_index(ROW)
+    last = of(table, kind=SWAPPED, direction=WHOLE, layer=found.layers[-1])
     assert (last["partner"] != last[ROW]).all()
     for name in (EXPECTED, WRITTEN):
         np.testing.assert_allclose(
@@ -100,16 +109,16 @@ def test_every_change_has_its_controls(stage: StageStore, found: Interventions) 
     plan = InterventionPlan()
     table = stage.table(DIRECTIONS)
     for kind, directions in ((REMOVED, {PROBE, RANDOM}), (SWAPPED, {PROBE, RANDOM, WHOLE})):
-        of = table[table["kind"] == kind]
-        assert set(of["direction"]) == directions
-        assert set(of["layer"]) == set(found.layers)
-        assert set(of.query("direction == @RANDOM")["number"]) == set(range(plan.random))
-    pushed = stage.table(PUSHES).query("kind == @PUSHED")
+        mine = of(table, kind=kind)
+        assert set(mine["direction"]) == directions
+        assert set(mine["layer"]) == set(found.layers)
+        assert set(of(mine, direction=RANDOM)["number"]) == set(range(plan.random))
+    pushed = of(stage.table(PUSHES), kind=PUSHED)
     assert set(pushed["length"]) == set(plan.lengths)
     assert set(pushed["direction"]) == {PROBE, RANDOM}
     assert len(found.mapped.random) == plan.random
     # A direction's removal does something: the tiny model is not blind to its states.
-    moved = table.query("kind == @REMOVED and direction == @PROBE").groupby("layer")[EXPECTED]
+    moved = of(table, kind=REMOVED, direction=PROBE).groupby("layer")[EXPECTED]
     assert (moved.std() > 0).all()
 
 
@@ -143,7 +152,7 @@ def test_removal_and_push_are_those_of_plain_hooks(run: Run, stage: StageStore) 
     expected = p @ np.asarray(trie.values) / run.fmt.scale.certain / p.sum()
     table = stage.table(PUSHES)
     kept = table[(table[ROW] == row) & (table["layer"] == layer) & (table["length"] == 2.0)]
-    assert kept.query("direction == @PROBE")[EXPECTED].item() == pytest.approx(expected, abs=2e-4)
+    assert of(kept, direction=PROBE)[EXPECTED].item() == pytest.approx(expected, abs=2e-4)
 
 
 def test_the_map_is_chosen_on_training_questions_alone(run: Run, stage: StageStore) -> None:

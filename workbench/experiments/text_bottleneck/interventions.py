@@ -226,8 +226,7 @@ def _map(
 
     table = model.read(stage, rows, len(tried), try_all, "choosing a map")
     written = {
-        each: table[table["number"] == number]
-        .query("kind == @MAPPED")
+        each: table[(table["kind"] == MAPPED) & (table["number"] == number)]
         .set_index(ROW)["written"]
         .loc[rows.tolist()]
         .to_numpy(dtype=float)
