@@ -13,7 +13,7 @@ from workbench.cli.app import app
 from workbench.config import dump_config
 from workbench.loop import is_complete
 
-PARTS = ("lens", "interventions", "geometry")
+PARTS = ("lens", "interventions", "geometry", "ceiling")
 FAST = tuple(word for part in PARTS for word in ("--set", f"{part}=false"))
 
 

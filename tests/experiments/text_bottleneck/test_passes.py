@@ -69,7 +69,7 @@ def test_the_weights_are_read_as_often_as_the_guide_says(
     assert 1 < whole["answer"] <= 1 + answered
     assert 1 < whole["elicit"] <= 1 + STATED
     assert whole["bottleneck_lens_before"] == 6
-    assert whole["bottleneck_interventions_before"] == 12
+    assert whole["bottleneck_interventions_before"] == 11
     assert whole["bottleneck_geometry_before"] == 2
     assert not {"questions", "probe", "bottleneck_steps_before"} & set(whole)
     more, batches = passes_of(6_000)
