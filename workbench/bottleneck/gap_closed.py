@@ -6,9 +6,9 @@ readout tells as much as the probe, above 1 where it tells more, below 0 where t
 it. All three are of the same held-out answers, drawn together in every resample.
 
 A share of a gap that is not there says nothing: where the gap's interval reaches 0 there is none. A
-readout that gains beyond the probe shows that the probe was not the most that can be read. A readout
-below chance before teaching widens the gap, and losing that order closes some of it. The interval is
-over questions alone, not over trainings: compare with the share of a control on shuffled targets.
+readout that gains beyond the probe shows that the probe was not the most that can be read. One that
+is below chance before teaching widens the gap, and losing that order closes some of it. The
+interval is over questions, not trainings: compare with the share of a control on shuffled targets.
 """
 
 from __future__ import annotations
