@@ -20,8 +20,8 @@ from workbench.arrays import Floats, Rows
 from workbench.bottleneck.fixed_maps import LEAST
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
+from workbench.experiments.text_bottleneck.beginnings import compute_beginnings
 from workbench.experiments.text_bottleneck.conditions import BEFORE, ModelCondition
-from workbench.experiments.text_bottleneck.kept_prompts import keep_prompts
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
     CURVES,
@@ -137,7 +137,7 @@ class ConditionModel:
         """
         trie = self.context.scale_tokens.trie
         prompts = [each.tokens for each in self.conversations(rows)]
-        begun = keep_prompts(self.context, self.lm, rows)
+        begun = compute_beginnings(self.context, self.lm, rows)
         ends = np.asarray([[len(prompt) - 1] for prompt in prompts])
 
         def compute(batch: Rows) -> Tensor:
@@ -166,7 +166,7 @@ class ConditionModel:
         context = self.context
         scale, trie = context.fmt.scale, context.scale_tokens.trie
         prompts = [each.tokens for each in self.conversations(rows)]
-        begun = keep_prompts(context, self.lm, rows)
+        begun = compute_beginnings(context, self.lm, rows)
         lengths = [len(prompt) for prompt in prompts]
         planned = plan_batches(
             lengths,

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from workbench.experiments.text_bottleneck.beginnings import compute_beginnings
 from workbench.experiments.text_bottleneck.conditions import (
     CURRICULUM,
     FURTHER,
     ModelCondition,
     model_in,
 )
-from workbench.experiments.text_bottleneck.kept_prompts import keep_prompts
 from workbench.loop.confidence import read_tuned
 from workbench.loop.positions import run_positions
 from workbench.loop.questions import held_out_rows, load_questions, spread_rows
@@ -76,6 +76,6 @@ def read_condition(
     train = np.flatnonzero(questions["split"] == "train")
     rows = np.sort(np.r_[spread_rows(train, training_questions), held_out_rows(context)])
     with model_in(context, condition) as tuned:
-        keep_prompts(context, tuned, rows)
+        compute_beginnings(context, tuned, rows)
         description = f"reading the model {condition.label}"
         return read_tuned(context, tuned, stage, rows, run_positions(context), description)

@@ -17,7 +17,7 @@ import torch
 from workbench.arrays import Rows
 from workbench.bottleneck.scale_lens import node_states
 from workbench.elicit.trie import ScaleTrie
-from workbench.experiments.text_bottleneck.kept_prompts import keep_prompts
+from workbench.experiments.text_bottleneck.beginnings import compute_beginnings
 from workbench.experiments.text_bottleneck.read import Split
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.questions import spread_rows
@@ -92,7 +92,7 @@ def lens_inputs(
     nodes = trie.tree.size + 1
     count = max(8, min(FITTED_ON, FIT_BYTES // (lm.n_layers * nodes * lm.width * 4)))
     fitted = np.searchsorted(rows, spread_rows(known, count))
-    beginnings = keep_prompts(context, lm, rows)
+    beginnings = compute_beginnings(context, lm, rows)
     return LensInputs(
         rows, prompts, fitted, trie, context.config.model.tokens_per_forward, beginnings
     )

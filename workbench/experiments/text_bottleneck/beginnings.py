@@ -21,8 +21,8 @@ from workbench.models.adapter_switch import adapter_off
 from workbench.patch.model_states import Beginnings
 
 
-def keep_prompts(context: Run, lm: LanguageModel, rows: Rows) -> Beginnings | None:
-    """Keep the questions ``rows`` up to the reply, those that are not kept yet; return what is kept
+def compute_beginnings(context: Run, lm: LanguageModel, rows: Rows) -> Beginnings | None:
+    """Compute the questions ``rows`` up to the reply, those that are not kept yet; return what is kept
     by place in ``rows``, or None where every pass computes whole prompts.
     """
     conversations, reply = confidence_conversations(context), context.reply
