@@ -22,8 +22,8 @@ from workbench.patch.model_states import Beginnings
 
 
 def compute_beginnings(context: Run, lm: LanguageModel, rows: Rows) -> Beginnings | None:
-    """Compute the questions ``rows`` up to the reply, those that are not kept yet; return what is kept
-    by place in ``rows``, or None where every pass computes whole prompts.
+    """Compute the questions ``rows`` up to the reply, those that are not kept yet; return what is
+    kept by place in ``rows``, or None where every pass computes whole prompts.
     """
     conversations, reply = confidence_conversations(context), context.reply
     if reply is None or not lm.architecture.packable:
