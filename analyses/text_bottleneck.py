@@ -29,13 +29,13 @@ from workbench.notebook import run_experiment, show, tell
 # %%
 parameters = BottleneckParameters(
     lens=True,  # read the scale after every layer
-    lens_questions=200,  # training questions that lenses' readings are fitted on
+    lens_questions=140,  # training questions that lenses' readings are fitted on
     geometry=True,  # compare directions at every layer with random ones beside them
     interventions=True,  # take out, swap, push and put onto the numbers the probe's direction
     ceiling=True,  # find the heads and MLPs that write the ceiling
-    ceiling_questions=12,  # questions they are found on, and as many for a test
-    ceiling_told=60,  # held-out questions that the text is to tell without them
-    condition_questions=400,  # training questions read of the adapter taught on shuffled targets
+    ceiling_questions=8,  # questions they are found on, and as many for a test
+    ceiling_told=40,  # held-out questions that the text is to tell without them
+    condition_questions=200,  # training questions read of the adapter taught on shuffled targets
     curriculum=False,  # teach the two-stage curriculum and follow both stages
 )
 

@@ -3,7 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.bottleneck.fixed_maps import BIAS, MAPS, MEAN, MODE, PART, PRIOR, Training, fit_maps
+from workbench.bottleneck.fixed_maps import (
+    BIAS,
+    MAPS,
+    MEAN,
+    MODE,
+    PART,
+    PRIOR,
+    Training,
+    ValueDiscrimination,
+    fit_maps,
+)
 from workbench.measure import auroc2, auroc2_within
 
 VALUES = np.linspace(0, 1, 11)
@@ -77,3 +87,21 @@ def test_a_distribution_that_never_says_a_value_is_fine() -> None:
     p[:, 3] = 0.0
     maps = fit_maps(Training(p, correct, domain, VALUES))
     assert all(np.isfinite(write(p)).all() for write in maps.values())
+
+
+def test_what_is_written_is_measured_as_everywhere_else() -> None:
+    rng = np.random.default_rng(7)
+    values = np.array([0.9, 0.1, 0.5, 1.0, 0.0])
+    for _ in range(20):
+        n = int(rng.integers(3, 60))
+        training = Training(
+            rng.dirichlet(np.ones(5), n),
+            rng.random(n) < 0.4,
+            rng.choice(np.array(["a", "b", "c"]), n),
+            values,
+        )
+        scores = rng.standard_normal((n, 5))
+        written = values[scores.argmax(axis=1)]
+        wanted = auroc2_within(written, training.correct, training.domain)
+        found = ValueDiscrimination(training)(scores.argmax(axis=1))
+        assert found == pytest.approx(0.5 if np.isnan(wanted) else wanted)

@@ -35,7 +35,7 @@ from workbench.trace.sites import Site
 
 STRENGTHS = (2.0, 4.0, 8.0)
 """Nats of the high numbers' log-odds for one standard deviation of the probe's."""
-OFFSETS = (0.0, 0.5, 1.0)
+OFFSETS = (0.0, 1.0)
 """Shares of the mean log-odds of high numbers that are taken away from every question."""
 
 

@@ -60,10 +60,12 @@ def read_written(
         engine: runs the branches (:func:`workbench.trace.backends.engine`).
     """
 
+    tokens = list(trie.tokens)
+
     def readout(logits: Tensor) -> Tensor:
-        wide = logits.float()
-        best = wide.amax(dim=-1, keepdim=True) - wide.logsumexp(dim=-1, keepdim=True)
-        return torch.cat([trie.readout(logits), best], dim=-1)
+        # One normaliser for both, so that the best token of the scale is the best one to the bit.
+        either = torch.cat([logits[:, tokens], logits.amax(dim=-1, keepdim=True)], dim=-1)
+        return either.float() - logits.float().logsumexp(dim=-1, keepdim=True)
 
     found = engine(lm).patch(
         prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=trie.tree

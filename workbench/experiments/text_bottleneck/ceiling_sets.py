@@ -18,7 +18,7 @@ from workbench.bottleneck.ceiling_writers import ABLATION, ATTRIBUTIONS
 from workbench.bottleneck.writer_sets import WriterSet, largest_writers, random_sets
 from workbench.trace.sites import Site
 
-SIZES = (1, 2, 4, 8, 16)
+SIZES = (1, 2, 4, 8)
 RANDOM_SETS, RANDOM_SIZE = 20, 8
 """Random sets of every size, and the size of those beside which AUROC2 is read."""
 TOLD_FROM = 4

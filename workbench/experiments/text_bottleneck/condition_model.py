@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -108,8 +109,12 @@ class ConditionModel:
 
     def conversations(self, rows: Rows) -> list[Conversation]:
         """Return the conversations of ``rows`` up to the confidence position."""
-        everyone = confidence_conversations(self.context)
-        return [everyone[row] for row in rows]
+        return [self.everyone[row] for row in rows]
+
+    @cached_property
+    def everyone(self) -> list[Conversation]:
+        """The conversations of all questions, by row."""
+        return confidence_conversations(self.context)
 
     def readout_gradients(self, rows: Rows) -> Tensor:
         """Return the mean gradient of the log-odds of high numbers over questions ``rows``,
@@ -137,7 +142,7 @@ class ConditionModel:
         """
         trie = self.context.scale_tokens.trie
         prompts = [each.tokens for each in self.conversations(rows)]
-        begun = compute_beginnings(self.context, self.lm, rows)
+        begun = compute_beginnings(self.context, self.lm, self.everyone, rows)
         ends = np.asarray([[len(prompt) - 1] for prompt in prompts])
 
         def compute(batch: Rows) -> Tensor:
@@ -166,7 +171,7 @@ class ConditionModel:
         context = self.context
         scale, trie = context.fmt.scale, context.scale_tokens.trie
         prompts = [each.tokens for each in self.conversations(rows)]
-        begun = compute_beginnings(context, self.lm, rows)
+        begun = compute_beginnings(context, self.lm, self.everyone, rows)
         lengths = [len(prompt) for prompt in prompts]
         planned = plan_batches(
             lengths,

@@ -23,7 +23,7 @@ from workbench.experiments.text_bottleneck.conditions import (
     ModelCondition,
     model_in,
 )
-from workbench.loop.confidence import read_tuned
+from workbench.loop.confidence import confidence_conversations, read_tuned
 from workbench.loop.positions import run_positions
 from workbench.loop.questions import held_out_rows, load_questions, spread_rows
 from workbench.loop.run import Run
@@ -76,6 +76,6 @@ def read_condition(
     train = np.flatnonzero(questions["split"] == "train")
     rows = np.sort(np.r_[spread_rows(train, training_questions), held_out_rows(context)])
     with model_in(context, condition) as tuned:
-        compute_beginnings(context, tuned, rows)
+        compute_beginnings(context, tuned, confidence_conversations(context), rows)
         description = f"reading the model {condition.label}"
         return read_tuned(context, tuned, stage, rows, run_positions(context), description)

@@ -70,18 +70,19 @@ class InterventionPlan:
 
     Attributes:
         layers: how many layers, spread evenly, the last one among them.
-        random: random directions beside each.
+        random: random directions that are taken out, and targets of the map; swapped and pushed is
+            one.
         patched, pushed: held-out questions that directions are taken out of and swapped between,
             and that are pushed.
         mapped: training questions on which the rank-one map is chosen.
         lengths: of pushes, in standard deviations of the probe's reading.
     """
 
-    layers: int = 5
+    layers: int = 3
     random: int = 2
-    patched: int = 96
-    mapped: int = 64
-    pushed: int = 32
+    patched: int = 80
+    mapped: int = 48
+    pushed: int = 24
     lengths: tuple[float, ...] = (-4.0, -2.0, 2.0, 4.0)
 
     def spread(self, n_layers: int) -> list[int]:
@@ -140,8 +141,9 @@ def _directions(model: ConditionModel, plan: InterventionPlan, stage: StageStore
             if span is not None:
                 removed = removed_branch(layer, places, span, usual[at])
                 made.append((Change(REMOVED, name, layer, number), removed))
-            swapped = swapped_branch(layer, places, span, other)
-            made.append((Change(SWAPPED, name, layer, number), swapped))
+            if number == 0:
+                swapped = swapped_branch(layer, places, span, other)
+                made.append((Change(SWAPPED, name, layer, number), swapped))
         return made
 
     table = model.read(stage, rows, 2 * len(changes), make, "changing directions")
@@ -176,11 +178,9 @@ def _pushes(model: ConditionModel, plan: InterventionPlan, stage: StageStore) ->
         probe = displacement_of(model.states[:, at], model.weights[PROBE][at])
         length = float(np.linalg.norm(probe))
         steps.append((layer, PROBE, 0, torch.as_tensor(probe, dtype=torch.float32)))
-        for number in range(plan.random):
-            drawn = random_displacement(model.states[:, at], length, rng)
-            # One of two random directions raises confidence; both ways are pushed, so no sign is
-            # chosen.
-            steps.append((layer, RANDOM, number, torch.as_tensor(drawn).float()))
+        # Both ways are pushed, so a random direction needs no sign.
+        drawn = random_displacement(model.states[:, at], length, rng)
+        steps.append((layer, RANDOM, 0, torch.as_tensor(drawn).float()))
 
     def make(batch: Rows, places: Tensor) -> list[tuple[Change, Branch]]:
         return [

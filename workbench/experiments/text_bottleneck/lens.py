@@ -43,7 +43,7 @@ from workbench.trace.prompt_cache import CachedPrompts
 
 LOGIT = "logit"
 LENSES = (LOGIT, TUNED, JACOBIAN)
-JACOBIAN_ON = 8
+JACOBIAN_ON = 4
 """Questions that a Jacobian lens is fitted on. On the default model 2 to 76 of them gave the same
 divergence, to a few hundredths of it.
 """

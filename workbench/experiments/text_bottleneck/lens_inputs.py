@@ -92,7 +92,7 @@ def lens_inputs(
     nodes = trie.tree.size + 1
     count = max(8, min(FITTED_ON, FIT_BYTES // (lm.n_layers * nodes * lm.width * 4)))
     fitted = np.searchsorted(rows, spread_rows(known, count))
-    beginnings = compute_beginnings(context, lm, rows)
+    beginnings = compute_beginnings(context, lm, conversations, rows)
     return LensInputs(
         rows, prompts, fitted, trie, context.config.model.tokens_per_forward, beginnings
     )

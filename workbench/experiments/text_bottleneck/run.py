@@ -72,16 +72,16 @@ class BottleneckParameters(Parameters):
         (), description="conditions in which they are found besides before, as after"
     )
     ceiling_questions: int = Field(
-        12,
+        8,
         ge=2,
         le=10**6,
         description="questions they are found on, and as many for a test",
     )
     ceiling_told: int = Field(
-        60, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
+        40, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
     )
     condition_questions: int = Field(
-        400, ge=40, le=10**6, description="training questions read in conditions the run lacks"
+        200, ge=40, le=10**6, description="training questions read in conditions the run lacks"
     )
     teaching: bool = Field(
         True, description="follow the taught model too; false needs no teaching in the run"
