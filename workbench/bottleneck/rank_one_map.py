@@ -33,7 +33,7 @@ from workbench.measure import auroc2_within
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
 
-STRENGTHS = (2.0, 4.0, 8.0)
+STRENGTHS = (2.0, 6.0)
 """Nats of the high numbers' log-odds for one standard deviation of the probe's."""
 OFFSETS = (0.0, 1.0)
 """Shares of the mean log-odds of high numbers that are taken away from every question."""

@@ -23,6 +23,7 @@ from workbench.plots.theme import BLUE, GREEN, GREY, LIGHT, ORANGE, apply_theme,
 _PER_ROW = 2
 _COLOURS = (BLUE, ORANGE, GREEN, GREY)
 _PANEL_HEIGHT = 290
+_MARKED = 8
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Curve:
 class CurvePanels:
     """The figure's data: the curves of every panel over ``layers`` [n], or what else ``x`` says.
 
-    ``levels`` are drawn as thin lines through every panel.
+    ``levels`` are drawn as thin lines through every panel. Panels have the range ``y_range``, or
+    that of their row's curves. Where there are few layers their places are marked.
     """
 
     layers: NDArray[np.int64] | Floats
@@ -48,6 +50,7 @@ class CurvePanels:
     caption: str
     levels: Sequence[float] = (0.0, 1.0)
     x: str = "patched decoder layer"
+    y_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not any(self.panels.values()):
@@ -83,7 +86,7 @@ class CurvePanels:
                     go.Scatter(
                         x=self.layers,
                         y=curve.values,
-                        mode="lines",
+                        mode="lines+markers" if len(self.layers) <= _MARKED else "lines",
                         line={"color": look[curve.group], "width": 1.6},
                         name=safe(curve.group),
                         legendgroup=curve.group,
@@ -106,5 +109,7 @@ class CurvePanels:
         )
         figure.update_xaxes(title_text=self.x, title_font_color=GREY, row=rows)
         figure.update_yaxes(title_text=self.y, title_font_color=GREY, col=1)
+        if self.y_range is not None:
+            figure.update_yaxes(range=self.y_range)
         figure.update_layout(margin_t=figure.layout.margin.t + 24)
         return figure

@@ -118,7 +118,11 @@ def test_every_change_has_its_controls(stage: StageStore, found: Interventions) 
     pushed = of(stage.table(PUSHES), kind=PUSHED)
     assert set(pushed["length"]) == set(plan.lengths)
     assert set(pushed["direction"]) == {PROBE, RANDOM}
-    assert len(found.mapped.random) == plan.random
+    assert len(found.mapped.random) == 1
+    assert (found.patched, found.pushed) == (
+        len(table[ROW].unique()),
+        len(stage.table(PUSHES)[ROW].unique()),
+    )
     # A direction's removal does something: the tiny model is not blind to its states.
     moved = of(table, kind=REMOVED, direction=PROBE).groupby("layer")[EXPECTED]
     assert (moved.std() > 0).all()

@@ -38,6 +38,10 @@ def intervention_sections(found: Found, caption: str) -> list[Section]:
     return [_removals(found, caption), _swaps(found, caption), _pushes(found, caption)]
 
 
+def _counted(found: Found) -> Interventions:
+    return next(iter(found.values()))
+
+
 def map_rows(found: Found) -> list[dict[str, str]]:
     """Write what the rank-one map made of the text, one row a condition."""
     return [
@@ -108,12 +112,13 @@ def _removals(found: Found, caption: str) -> Section:
         f"{when} {', '.join(f'{one:.2f}' for one in each.left)}" for when, each in found.items()
     )
     figure = CurvePanels(
-        layers=np.asarray(next(iter(found.values())).layers),
+        layers=np.asarray(_counted(found).layers),
         panels=panels,
         y="AUROC2 within domain",
         title="With one direction taken out",
-        caption=caption,
+        caption=f"{caption}, {_counted(found).patched} of them patched",
         levels=(0.5,),
+        y_range=(0.3, 0.95),
     )
     return Section(
         "Is the probe's direction needed?",
@@ -154,11 +159,12 @@ def _swaps(found: Found, caption: str) -> Section:
         for when, each in found.items()
     }
     figure = CurvePanels(
-        layers=np.asarray(next(iter(found.values())).layers),
+        layers=np.asarray(_counted(found).layers),
         panels=panels,
         y="slope on the other question's confidence",
         title="With another question's projection",
-        caption=caption,
+        caption=f"{caption}, {_counted(found).patched} of them patched",
+        y_range=(-0.2, 1.15),
     )
     return Section(
         "Does the text follow one direction?",
@@ -174,11 +180,11 @@ def _pushes(found: Found, caption: str) -> Section:
     panels = {f"{when}: {SHOWN[name]}": _pushed(each, name)
               for when, each in found.items() for name in SAID}  # fmt: skip
     figure = CurvePanels(
-        layers=_lengths(next(iter(found.values()))),
+        layers=_lengths(_counted(found)),
         panels=panels,
         y="mean change",
         title="Pushed along the direction",
-        caption=caption,
+        caption=f"{caption}, {_counted(found).pushed} of them pushed",
         levels=(0.0,),
         x="length of the push (standard deviations of the probe's reading)",
     )

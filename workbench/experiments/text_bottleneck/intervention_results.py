@@ -112,12 +112,15 @@ class Interventions:
 
     Attributes:
         layers: the layers that were changed.
+        patched, pushed: how many held-out questions directions were changed in, and were pushed.
         left: AUROC2 within domain of new probes on states without the probe's direction.
         read: that of the condition's probes on the states as they are.
         said: AUROC2 within domain of the patched questions, unpatched, by what is read.
     """
 
     layers: tuple[int, ...]
+    patched: int
+    pushed: int
     removals: tuple[Removal, ...]
     swaps: tuple[Swap, ...]
     pushes: tuple[Push, ...]
@@ -153,6 +156,8 @@ def measure_interventions(
     left = stage.tensors(LEFT)[LEFT]
     return Interventions(
         tuple(int(layer) for layer in stage.facts()["layers"]),
+        len(patched.rows),
+        pushes[ROW].nunique(),
         _removals(table, patched, base, draw),
         _swaps(table, patched.rows, base[EXPECTED], draw),
         _pushes(pushes, draw),

@@ -70,8 +70,8 @@ class InterventionPlan:
 
     Attributes:
         layers: how many layers, spread evenly, the last one among them.
-        random: random directions that are taken out, and targets of the map; swapped and pushed is
-            one.
+        random: random directions that are taken out; one is swapped, pushed, and the target of a
+            map.
         patched, pushed: held-out questions that directions are taken out of and swapped between,
             and that are pushed.
         mapped: training questions on which the rank-one map is chosen.
@@ -81,7 +81,7 @@ class InterventionPlan:
     layers: int = 3
     random: int = 2
     patched: int = 80
-    mapped: int = 48
+    mapped: int = 80
     pushed: int = 24
     lengths: tuple[float, ...] = (-4.0, -2.0, 2.0, 4.0)
 
@@ -238,7 +238,7 @@ def _map(
     )
     at = model.layers.index(chosen.layer)
     partner = derangement(len(split.test), context.config.seed)
-    random = _random_units(units[at], plan.random, _rng(context, 2))
+    random = _random_units(units[at], 1, _rng(context, 2))
 
     def write(batch: Rows, places: Tensor) -> list[tuple[Change, Branch]]:
         z = held_out[:, at]
@@ -252,7 +252,7 @@ def _map(
             for name, number, unit, amount in made
         ]
 
-    out = model.read(stage, split.test, 2 + plan.random, write, "writing with the map")
+    out = model.read(stage, split.test, 2 + len(random), write, "writing with the map")
     place = np.searchsorted(split.test, out[ROW])
     return out.assign(z=held_out[place, at], other=held_out[partner[place], at]), chosen, found
 
