@@ -98,10 +98,12 @@ def test_the_whole_loop_ends_near_the_one_in_float32(
     exact, lower = finished_run.summary, lower_run.summary
     assert (exact["model.precision"], lower["model.precision"]) == PRECISIONS
     assert lower.keys() == exact.keys()
+    # Intervals have no ends where nearly every text of a training is the same number, which on the
+    # tiny model hangs on the last bit.
     numbers = {
         key: value
         for key, value in exact.items()
-        if isinstance(value, float) and math.isfinite(value)
+        if isinstance(value, float) and math.isfinite(value) and not key.endswith((".low", ".high"))
     }
     assert all(math.isfinite(lower[key]) for key in numbers)
     for stage in ("elicit", "elicit_tuned", "elicit_control"):
