@@ -13,8 +13,9 @@ out of fold, by the AUROC2 within domain of the text that is written.
 
 Sign: surer, a higher number. If the text then tells right from wrong, one direction of the state
 was all that was missing between the two. It does not show that the model computes anything of the
-kind: the map adds a connection. The same map with another question's z, or onto a random direction
-of the same norm, shows what a push of that size does by itself.
+kind: the map adds a connection. The same map with another question's z shows what a push of that
+size does by itself. Onto a random direction of the same norm it may do as well, or as well with the
+opposite sign: any direction that moves the numbers will do, and it is the reading that was missing.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def test_every_change_has_its_controls(stage: StageStore, found: Interventions) 
     pushed = of(stage.table(PUSHES), kind=PUSHED)
     assert set(pushed["length"]) == set(plan.lengths)
     assert set(pushed["direction"]) == {PROBE, RANDOM}
-    assert len(found.mapped.random) == 1
+    assert len(found.mapped.random) == plan.random
     assert (found.patched, found.pushed) == (
         len(table[ROW].unique()),
         len(stage.table(PUSHES)[ROW].unique()),

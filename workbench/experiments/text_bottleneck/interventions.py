@@ -70,8 +70,8 @@ class InterventionPlan:
 
     Attributes:
         layers: how many layers, spread evenly, the last one among them.
-        random: random directions that are taken out; one is swapped, pushed, and the target of a
-            map.
+        random: random directions that are taken out, and targets of the map; swapped and pushed is
+            one.
         patched, pushed: held-out questions that directions are taken out of and swapped between,
             and that are pushed.
         mapped: training questions on which the rank-one map is chosen.
@@ -238,7 +238,7 @@ def _map(
     )
     at = model.layers.index(chosen.layer)
     partner = derangement(len(split.test), context.config.seed)
-    random = _random_units(units[at], 1, _rng(context, 2))
+    random = _random_units(units[at], plan.random, _rng(context, 2))
 
     def write(batch: Rows, places: Tensor) -> list[tuple[Change, Branch]]:
         z = held_out[:, at]
