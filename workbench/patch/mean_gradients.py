@@ -6,7 +6,8 @@ layers above read the metric, averaged over prompts. The sign is the metric's. W
 show: how far the tangent holds, and how prompts differ from their mean.
 
 Memory: the activations of one forward from the lowest layer on, kept for the backward, for
-``tokens_per_forward`` tokens, and one gradient [layers, positions, width].
+``tokens_per_forward`` tokens, and the gradients of all prompts, [prompts, layers, positions, width]
+float32 on the CPU: a few dozen prompts are meant.
 """
 
 from __future__ import annotations
