@@ -33,6 +33,7 @@ from workbench.errors import WorkbenchError
 from workbench.models.bfloat16_products import bfloat16_arithmetic
 from workbench.models.language_model import LanguageModel
 from workbench.models.plain_weights import is_plain
+from workbench.models.tied_head import can_keep_cast, forget_cast, forward_with_cast
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
@@ -65,8 +66,9 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
     For bfloat16 the frozen matrices of linear layers become bfloat16, one after the other, and stay
     so. Autocast would cast them anew at every use, and keeping the casts as well would take half of
     their memory once more. The products are the same to the bit. Matrices shared with the token
-    embedding, trainable and quantised ones stay as they are. Back in float32 the matrices keep the
-    values they were rounded to.
+    embedding, trainable and quantised ones stay as they are; the cast of a head's is kept
+    (:mod:`workbench.models.tied_head`). Back in float32 the matrices keep the values they were
+    rounded to.
     """
     wanted = resolve_precision(precision, lm.device)
     if wanted == lm.precision:
@@ -75,7 +77,7 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
         _round([module for module in _linear(lm) if _castable(module.weight, lm)])
         _leave_the_file(lm)
         release_memory()
-        _enter(_entrances(lm), lm.device.type)
+        _enter(_entrances(lm), lm)
     else:
         _widen(_rounded(lm))
         _leave(_entered(lm))
@@ -95,7 +97,7 @@ def in_float32(lm: LanguageModel) -> Iterator[None]:
         yield
     finally:
         _round(rounded)
-        _enter(entered, lm.device.type)
+        _enter(entered, lm)
 
 
 def model_arithmetic(lm: LanguageModel) -> AbstractContextManager[Any]:
@@ -154,20 +156,23 @@ def _leave_the_file(lm: LanguageModel) -> None:
             tensor.data = tensor.data.clone()
 
 
-def _enter(modules: Sequence[nn.Module], device: str) -> None:
+def _enter(modules: Sequence[nn.Module], lm: LanguageModel) -> None:
     for module in modules:
+        tied = can_keep_cast(module, lm.embedding())
         # mypy takes the hash of a module for that of its class.
-        module.__class__ = _in_bfloat16(type(module), device)  # type: ignore[arg-type]
+        module.__class__ = _in_bfloat16(type(module), lm.device.type, tied)  # type: ignore[arg-type]
 
 
 def _leave(modules: Sequence[nn.Module]) -> None:
     for module in modules:
         module.__class__ = type(module).__bases__[0]
+        forget_cast(module)
 
 
 @cache
-def _in_bfloat16(kind: type[nn.Module], device: str) -> type[nn.Module]:
-    """Return the class ``kind``, under its own name, whose passes are made in bfloat16.
+def _in_bfloat16(kind: type[nn.Module], device: str, keeps_cast: bool) -> type[nn.Module]:
+    """Return the class ``kind``, under its own name, whose passes are made in bfloat16; with
+    ``keeps_cast`` by the kept cast of its weight.
 
     Both ways to call a module are covered: some libraries call ``forward``, others replace it on
     the module.
@@ -180,6 +185,8 @@ def _in_bfloat16(kind: type[nn.Module], device: str) -> type[nn.Module]:
     @wraps(kind.forward)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         with bfloat16_arithmetic(device):
+            if keeps_cast:
+                return forward_with_cast(self, *args, **kwargs)
             return kind.forward(self, *args, **kwargs)
 
     own = {"__call__": __call__, "forward": forward, "computes_in": "bfloat16"}

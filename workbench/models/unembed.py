@@ -16,7 +16,8 @@ from workbench.models.language_model import LanguageModel
 from workbench.models.plain_weights import is_plain
 from workbench.models.precision import model_arithmetic
 
-CHUNK_BYTES = 32 * 2**20
+CHUNK_BYTES = 24 * 2**20
+"""Below 32 MiB, from which on the C library fetches every block from the system anew."""
 
 
 def chunk_rows(lm: LanguageModel) -> int:
