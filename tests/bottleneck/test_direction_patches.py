@@ -8,6 +8,7 @@ import torch
 
 from tests.support.scale_prompts import PROMPTS, trie_of
 from workbench.bottleneck.direction_patches import (
+    difference_of_means,
     displacement_of,
     pushed_branch,
     random_displacement,
@@ -92,3 +93,29 @@ def test_nothing_is_left_along_the_direction_and_all_across_it() -> None:
     found = without_direction(states, direction)
     np.testing.assert_allclose(found[..., 1], 0, atol=1e-6)
     np.testing.assert_allclose(np.delete(found, 1, axis=2), np.delete(states, 1, axis=2), rtol=1e-5)
+
+
+def test_without_the_difference_of_means_no_linear_reading_varies_with_the_grade() -> None:
+    rng = np.random.default_rng(4)
+    domain = np.repeat(["a", "b"], 40)
+    correct = rng.random(80) < np.where(domain == "a", 0.8, 0.3)
+    states = rng.standard_normal((80, 6)) @ rng.standard_normal((6, 6))
+    states += correct[:, None] * rng.standard_normal(6) + (domain == "b")[:, None] * 5
+    found = difference_of_means(states, correct, domain)
+    # By hand: the domains' own differences, weighted by how much a grade varies in them.
+    by_hand, weights = [], []
+    for name in ("a", "b"):
+        mine, right = states[domain == name], correct[domain == name]
+        by_hand.append(mine[right].mean(axis=0) - mine[~right].mean(axis=0))
+        weights.append(right.sum() * (~right).sum() / len(right))
+    np.testing.assert_allclose(found, np.average(by_hand, axis=0, weights=weights), atol=1e-9)
+    left = without_direction(states, found)
+    assert np.abs(difference_of_means(left, correct, domain)).max() < 1e-5
+    assert np.abs(difference_of_means(states, correct, domain)).max() > 0.1
+
+
+def test_a_difference_of_means_needs_both_kinds_in_a_domain() -> None:
+    with pytest.raises(WorkbenchError, match="ask more questions of each"):
+        difference_of_means(
+            np.ones((4, 2)), np.array([True, True, False, False]), np.array([*"aabb"])
+        )

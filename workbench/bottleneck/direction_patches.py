@@ -18,6 +18,9 @@ covariance too.
 
 A direction that can be taken out without loss may still carry what the text says, in parallel with
 others: how much a new probe reads from the states after the removal says whether there were others.
+A probe's direction is a poor one to take out, since whatever varies with its reading stays. Without
+the difference of the two kinds' mean states (:func:`difference_of_means`) no linear reading of the
+training questions' states tells them apart at all (Haghighatkhah et al. 2022; Belrose et al. 2023).
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.arrays import Floats
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
@@ -63,6 +66,27 @@ def pushed_branch(layer: int, places: Tensor, displacement: Tensor, length: floa
     """Return the branch that adds ``length`` times ``displacement`` [width] at every token."""
     step = (length * displacement).expand(len(places), -1)
     return tuple(Patch(Site(layer), place, step, "add") for place in places.unbind(dim=1))
+
+
+def difference_of_means(states: NDArray[np.floating], correct: Bools, domain: np.ndarray) -> Floats:
+    """Return the mean state of right answers less that of wrong ones, within domain: the covariance
+    of ``states`` [questions, width] and grades after each ``domain``'s means are taken off both,
+    divided by that of the grades, [width].
+
+    Raises:
+        WorkbenchError: where no domain has both right and wrong answers.
+    """
+    x, y = states.astype(np.float64), correct.astype(np.float64)
+    for name in np.unique(domain):
+        mine = domain == name
+        x[mine] -= x[mine].mean(axis=0)
+        y[mine] -= y[mine].mean()
+    if not y.any():
+        raise WorkbenchError(
+            "Right and wrong answers' states differ only where a domain has both: ask more "
+            "questions of each."
+        )
+    return np.asarray(x.T @ y / (y @ y))
 
 
 def displacement_of(states: NDArray[np.floating], direction: Floats) -> Floats:

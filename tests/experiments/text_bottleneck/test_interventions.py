@@ -24,6 +24,7 @@ from workbench.experiments.text_bottleneck.intervention_results import (
 )
 from workbench.experiments.text_bottleneck.interventions import (
     DIRECTIONS,
+    DRAWN,
     LEFT,
     MAP,
     MAPPED,
@@ -108,13 +109,11 @@ def test_the_whole_state_of_the_last_layer_says_what_the_other_question_says(
 def test_every_change_has_its_controls(stage: StageStore, found: Interventions) -> None:
     plan = InterventionPlan()
     table = stage.table(DIRECTIONS)
-    for kind, directions in ((REMOVED, {PROBE, RANDOM}), (SWAPPED, {PROBE, RANDOM, WHOLE})):
+    for kind, directions in ((REMOVED, {*DRAWN, RANDOM}), (SWAPPED, {*DRAWN, RANDOM, WHOLE})):
         mine = of(table, kind=kind)
         assert set(mine["direction"]) == directions
         assert set(mine["layer"]) == set(found.layers)
-        assert set(of(mine, direction=RANDOM)["number"]) == (
-            set(range(plan.random)) if kind == REMOVED else {0}
-        )
+        assert set(of(mine, direction=RANDOM)["number"]) == set(range(len(DRAWN)))
     pushed = of(stage.table(PUSHES), kind=PUSHED)
     assert set(pushed["length"]) == set(plan.lengths)
     assert set(pushed["direction"]) == {PROBE, RANDOM}
@@ -202,8 +201,9 @@ def test_measures_are_of_the_tables(run: Run, stage: StageStore, found: Interven
         assert each.within[EXPECTED].value == pytest.approx(within, nan_ok=True)
         lost = found.said[EXPECTED].value - within
         assert each.lost[EXPECTED].value == pytest.approx(lost, nan_ok=True)
-    assert len(found.left) == len(found.layers)
-    assert stage.tensors(LEFT)[LEFT].shape == (len(split.test), len(found.layers))
+    assert set(found.left) == {*DRAWN}
+    for name, left in stage.tensors(LEFT).items():
+        assert left.shape == (len(split.test), len(found.left[name])) == (len(split.test), 3)
 
 
 def test_the_page_shows_every_change(found: Interventions) -> None:

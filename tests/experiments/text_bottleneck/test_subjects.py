@@ -42,6 +42,14 @@ def test_a_run_is_named_before_a_model_of_its_name(runs: Path) -> None:
     assert find_subjects(["default"], runs, teaching=True) == [Subject("default", runs)]
 
 
+def test_another_name_asks_for_a_run_of_the_model(runs: Path) -> None:
+    (runs / "whole").rename(runs / "default")
+    found = find_subjects(["default"], runs, teaching=True, name="again")
+    assert found == [Subject("again", runs, "default")]
+    same = find_subjects(["default"], runs, teaching=True, name="default")
+    assert same == [Subject("default", runs)]
+
+
 def test_a_run_that_stopped_is_enough_without_teaching(runs: Path) -> None:
     assert find_subjects(["half"], runs, teaching=False) == [Subject("half", runs)]
     with pytest.raises(WorkbenchError, match="finish it with 'workbench run --name half'"):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.arrays import Floats, Rows
+from workbench.bottleneck.direction_patches import difference_of_means
 from workbench.bottleneck.fixed_maps import LEAST
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
@@ -47,7 +48,7 @@ from workbench.trace.batches import map_batches, plan_batches
 from workbench.trace.interventions import Branch
 
 NONE = "none"
-PROBE, OWN = "probe", "own probe"
+PROBE, OWN, MEANS = "probe", "own probe", "difference of means"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class ConditionModel:
 
     Attributes:
         states, held_out_states: [questions, layers, width] at the confidence position.
-        weights: [layers, width] of the base model's probe there, and of the condition's own.
+        weights: [layers, width] of the base model's probe there, of the condition's own, and the
+            difference of right and wrong training answers' mean states.
         out_of_fold, held_out: what the condition's own probe reads from training questions and
             held-out ones, [questions, layers] probabilities.
     """
@@ -103,6 +105,13 @@ class ConditionModel:
             name: context.stage(steps_stage(source.name)).tensors(PROBES)["weights"][self.layers]
             for name, source in probes.items()
         }
+        asked = self.split.questions
+        self.weights[MEANS] = np.stack(
+            [
+                difference_of_means(each, asked.training_correct, asked.training_domain)
+                for each in self.states.swapaxes(0, 1)
+            ]
+        )
         kept = context.stage(steps_stage(self.condition.name))
         self.out_of_fold = kept.tensors(PROBES)["out_of_fold"][:, self.layers]
         self.held_out = kept.tensors(CURVES)[AT_CONFIDENCE][:, self.layers]

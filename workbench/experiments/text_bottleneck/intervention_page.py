@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.arrays import Floats
-from workbench.experiments.text_bottleneck.condition_model import OWN, PROBE
+from workbench.experiments.text_bottleneck.condition_model import MEANS, OWN, PROBE
 from workbench.experiments.text_bottleneck.intervention_results import (
     EXPECTED,
     SAID,
@@ -25,6 +25,7 @@ from workbench.report import Section
 NAMED = {
     PROBE: "the probe's direction",
     OWN: "its own probe's direction",
+    MEANS: "the difference of means",
     RANDOM: "a random direction",
     WHOLE: "the whole state",
 }
@@ -109,7 +110,9 @@ def _removals(found: Found, caption: str) -> Section:
     panels = {f"{when}: {SHOWN[name]}": _removed(each, name)
               for when, each in found.items() for name in SAID}  # fmt: skip
     left = "; ".join(
-        f"{when} {', '.join(f'{one:.2f}' for one in each.left)}" for when, each in found.items()
+        f"{when} without {NAMED[name]} {', '.join(f'{one:.2f}' for one in probes)}"
+        for when, each in found.items()
+        for name, probes in each.left.items()
     )
     figure = CurvePanels(
         layers=np.asarray(_counted(found).layers),
@@ -125,8 +128,10 @@ def _removals(found: Found, caption: str) -> Section:
         "The projection onto the direction is set to its mean at the confidence position and the "
         "number's further tokens, after one layer. A drop below the unpatched line that random "
         "directions of equal variance do not show: what is said came through this direction. No "
-        "drop: it came another way, or not at all. New probes still read from states without the "
-        f"direction, by layer: {left}.",
+        "drop: it came another way, or not at all. Without the difference between right and wrong "
+        "answers' mean states no linear reading tells training questions apart, so what is still "
+        "said comes another way or from other positions. What new probes read from such states, "
+        f"by layer: {left}.",
         figure.figure(),
         "removed",
     )

@@ -23,6 +23,7 @@ from workbench.experiments.text_bottleneck.condition_model import NONE, PROBE
 from workbench.experiments.text_bottleneck.conditions import ModelCondition
 from workbench.experiments.text_bottleneck.interventions import (
     DIRECTIONS,
+    DRAWN,
     LEFT,
     MAP,
     MAPPED,
@@ -113,8 +114,7 @@ class Interventions:
     Attributes:
         layers: the layers that were changed.
         patched, pushed: how many held-out questions directions were changed in, and were pushed.
-        left: AUROC2 within domain of new probes on states without the probe's direction.
-        read: that of the condition's probes on the states as they are.
+        left: AUROC2 within domain of new probes on states without a direction, by its name.
         said: AUROC2 within domain of the patched questions, unpatched, by what is read.
     """
 
@@ -125,7 +125,7 @@ class Interventions:
     swaps: tuple[Swap, ...]
     pushes: tuple[Push, ...]
     mapped: MappedText
-    left: tuple[Estimate, ...]
+    left: dict[str, tuple[Estimate, ...]]
     said: dict[str, Estimate]
 
 
@@ -153,7 +153,7 @@ def measure_interventions(
     patched = _graded(split, table)
     base = {name: _scores(table, patched.rows, name, kind=NONE) for name in SAID}
     everyone = _Graded(split.test, split.questions.correct, split.questions.domain)
-    left = stage.tensors(LEFT)[LEFT]
+    left = stage.tensors(LEFT)
     return Interventions(
         tuple(int(layer) for layer in stage.facts()["layers"]),
         len(patched.rows),
@@ -162,7 +162,7 @@ def measure_interventions(
         _swaps(table, patched.rows, base[EXPECTED], draw),
         _pushes(pushes, draw),
         _mapped(mapped, stage.facts(), everyone, draw),
-        tuple(everyone.within(each, draw) for each in left.T),
+        {name: tuple(everyone.within(each, draw) for each in left[name].T) for name in DRAWN},
         {name: patched.within(scores, draw) for name, scores in base.items()},
     )
 

@@ -3,7 +3,8 @@ teaching, and read what the model then says.
 
 One stage a condition, of four packed passes over kept conversations. Taken out and swapped, at
 layers spread over the model: the direction of the base model's probe at the confidence position,
-after teaching also that of the condition's own probe, beside random directions of equal variance.
+after teaching also that of the condition's own probe, and the difference of right and wrong
+answers' mean states; beside the first and the last of these a random direction of equal variance.
 Put onto the readout: the probe's reading, by a rank-one map chosen on training questions, beside
 another question's reading and a random target. Pushed: the probe's direction, beside random ones.
 See :mod:`workbench.bottleneck.direction_patches` and :mod:`workbench.bottleneck.rank_one_map`.
@@ -43,6 +44,7 @@ from workbench.bottleneck.rank_one_map import (
 )
 from workbench.bottleneck.readings import read_best
 from workbench.experiments.text_bottleneck.condition_model import (
+    MEANS,
     PROBE,
     Change,
     ConditionModel,
@@ -57,6 +59,8 @@ from workbench.pipeline.store import ROW, StageStore
 from workbench.trace.interventions import Branch
 from workbench.trace.subspace import Subspace
 
+DRAWN = (PROBE, MEANS)
+"""The directions beside which a random one of equal variance is changed, by its number."""
 REMOVED, SWAPPED, PUSHED, MAPPED = "removed", "swapped", "pushed", "mapped"
 RANDOM, WHOLE, OTHER = "random", "whole state", "another's reading"
 DIRECTIONS, MAP, PUSHES, LEFT = "directions", "map", "pushes", "left"
@@ -70,8 +74,7 @@ class InterventionPlan:
 
     Attributes:
         layers: how many layers, spread evenly, the last one among them.
-        random: random directions that are taken out, and targets of the map; swapped and pushed is
-            one.
+        random: random targets of the map.
         patched, pushed: held-out questions that directions are taken out of and swapped between,
             and that are pushed.
         mapped: training questions on which the rank-one map is chosen.
@@ -99,8 +102,8 @@ def intervention_stage(name: str) -> str:
 def intervene(
     context: Run, stage: StageStore, *, condition: ModelCondition, plan: InterventionPlan
 ) -> dict[str, Any]:
-    """Save the tables of the condition's changes, "directions", "map" and "pushes", and "left"
-    [held-out, layers]: what new probes read once the probe's direction is out of the states.
+    """Save the tables of the condition's changes, "directions", "map" and "pushes", and in "left",
+    by direction, what new probes read once it is out of the states, [held-out, layers].
     """
     with model_in(context, condition) as lm:
         model = ConditionModel(context, lm, condition, plan.spread(lm.n_layers))
@@ -108,7 +111,7 @@ def intervene(
         stage.save_table(PUSHES, _pushes(model, plan, stage))
         table, chosen, training = _map(model, plan, stage)
         stage.save_table(MAP, table)
-    stage.save_tensors(LEFT, {LEFT: _read_what_is_left(model)})
+    stage.save_tensors(LEFT, {name: _read_what_is_left(model, name) for name in DRAWN})
     return {"layers": model.layers, "map": asdict(chosen), "training_auroc2": training}
 
 
@@ -123,10 +126,12 @@ def _directions(model: ConditionModel, plan: InterventionPlan, stage: StageStore
     rng = _rng(context, 0)
     changes: list[tuple[int, int, str, int, Subspace | None]] = []
     for at, layer in enumerate(model.layers):
-        probe = model.weights[PROBE][at]
-        drawn = directions_of_equal_variance(model.states[:, at], probe, plan.random, rng)
         named = [(name, 0, weights[at]) for name, weights in model.weights.items()]
-        named += [(RANDOM, number, each) for number, each in enumerate(drawn)]
+        for number, name in enumerate(DRAWN):
+            drawn = directions_of_equal_variance(
+                model.states[:, at], model.weights[name][at], 1, rng
+            )
+            named.append((RANDOM, number, drawn[0]))
         spans = subspaces_of([direction for _, _, direction in named])
         changes += [
             (at, layer, name, number, span)
@@ -141,17 +146,16 @@ def _directions(model: ConditionModel, plan: InterventionPlan, stage: StageStore
             if span is not None:
                 removed = removed_branch(layer, places, span, usual[at])
                 made.append((Change(REMOVED, name, layer, number), removed))
-            if number == 0:
-                swapped = swapped_branch(layer, places, span, other)
-                made.append((Change(SWAPPED, name, layer, number), swapped))
+            swapped = swapped_branch(layer, places, span, other)
+            made.append((Change(SWAPPED, name, layer, number), swapped))
         return made
 
     table = model.read(stage, rows, 2 * len(changes), make, "changing directions")
     return table.assign(partner=rows[partner][np.searchsorted(rows, table[ROW])])
 
 
-def _read_what_is_left(model: ConditionModel) -> Floats:
-    """Fit a new probe at each layer on states without the probe's direction; return what it reads
+def _read_what_is_left(model: ConditionModel, name: str) -> Floats:
+    """Fit a new probe at each layer on states without the direction ``name``; return what it reads
     from held-out questions, [held-out, layers].
     """
     read = [
@@ -162,7 +166,7 @@ def _read_what_is_left(model: ConditionModel) -> Floats:
             without_direction(model.held_out_states[:, at], direction)[:, None],
             probe_settings(model.context),
         ).by_layer[:, 0]
-        for at, direction in enumerate(model.weights[PROBE])
+        for at, direction in enumerate(model.weights[name])
     ]
     return np.stack(read, axis=1)
 

@@ -49,8 +49,10 @@ def find_subjects(
 
 
 def _subject(given: str, runs: Path, teaching: bool, name: str | None) -> Subject:
+    # A run of an embedded model has the model's name; who names another run means the model.
+    anew = given in EMBEDDED and name not in (None, given)
     for folder in (runs / given, Path(given)):
-        if _is_run(folder):
+        if _is_run(folder) and not anew:
             if teaching and not is_complete(folder):
                 raise WorkbenchError(
                     f"No run of the whole loop went through in {folder}; finish it with 'workbench "
