@@ -259,6 +259,8 @@ def _whole(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _estimate(row: Mapping[str, Any]) -> str:
+    if "word" in row:
+        return str(row["word"])
     if row["value"] is None:
         return "not defined"
     if row["low"] is None:

@@ -69,7 +69,8 @@ def bottleneck(
     """
     from workbench.experiments.catalogue import Request, experiment_named, perform
     from workbench.experiments.parameters import split_assignments
-    from workbench.experiments.text_bottleneck.comparison import Followed, compare
+    from workbench.experiments.text_bottleneck.comparison import compare
+    from workbench.experiments.text_bottleneck.record import Followed
     from workbench.experiments.text_bottleneck.run import BottleneckParameters
     from workbench.experiments.text_bottleneck.subjects import find_subjects
     from workbench.files.ownership import FIGURES, require_claimable

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.text_bottleneck.comparison import Followed, compare
+from workbench.experiments.text_bottleneck.comparison import compare
+from workbench.experiments.text_bottleneck.record import Followed
 from workbench.experiments.text_bottleneck.results import BottleneckResults
 from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_bottleneck
 from workbench.report import write_page

@@ -9,25 +9,18 @@ format only are compared, for other words and scales make other steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.conditions import CONDITIONS, ModelCondition
 from workbench.experiments.text_bottleneck.page import verdict_row, warnings_of, waterfall_panel
-from workbench.experiments.text_bottleneck.results import BottleneckResults, ConditionResult
+from workbench.experiments.text_bottleneck.record import Followed, record_rows
+from workbench.experiments.text_bottleneck.results import ConditionResult
 from workbench.experiments.text_bottleneck.tables import steps_table
+from workbench.pipeline.store import code_version
 from workbench.plots.waterfall import WaterfallFigure
 from workbench.report import Page, Section
-
-
-@dataclass(frozen=True, eq=False)
-class Followed:
-    """A run that was followed, by its name."""
-
-    name: str
-    results: BottleneckResults
 
 
 def compare(followed: Sequence[Followed]) -> Page:
@@ -39,6 +32,7 @@ def compare(followed: Sequence[Followed]) -> Page:
     if len(followed) < 2:
         raise WorkbenchError("A comparison needs at least two runs.")
     _check_formats(followed)
+    settings = {each.name: each.results.config.model_dump(mode="json") for each in followed}
     return Page(
         f"Where do {len(followed)} models lose what they know?",
         [_waterfalls(followed, each) for each in _shared(followed)],
@@ -47,7 +41,7 @@ def compare(followed: Sequence[Followed]) -> Page:
             for each in followed
             for key, value in each.results.summary().items()
         },
-        {each.name: each.results.config.model_dump(mode="json") for each in followed},
+        settings,
         {"steps.csv": _steps(followed), "losses.csv": losses_table(followed)},
         lead=[
             ("Verdicts", _verdicts(followed)),
@@ -58,6 +52,13 @@ def compare(followed: Sequence[Followed]) -> Page:
             *_other_questions(followed),
             *(f"{each.name}, {line}" for each in followed for line in warnings_of(each.results)),
         ),
+        records={
+            "text_bottleneck.json": {
+                "code": code_version(),
+                "settings": settings,
+                "rows": record_rows(followed),
+            }
+        },
     )
 
 
