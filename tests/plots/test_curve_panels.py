@@ -36,6 +36,22 @@ def test_every_curve_is_drawn_once_and_each_group_named_once() -> None:
     assert by_group["a"] != by_group["b"]
 
 
+def test_six_groups_have_six_colours() -> None:
+    curves = [Curve(name, name, LAYERS / 2) for name in "abcdef"]
+    figure = panels(panels={"one": curves}).figure()
+    assert len({trace.line.color for trace in figure.data}) == 6
+
+
+def test_few_places_are_ticked_and_many_are_not() -> None:
+    places = np.array([4, 11, 29])
+    few = panels(layers=places).figure()
+    assert list(few.layout.xaxis.tickvals) == [4, 11, 29]
+    many = panels(
+        layers=np.arange(30), panels={"one": [Curve("a", "a", np.arange(30) / 30)]}
+    ).figure()
+    assert many.layout.xaxis.tickvals is None
+
+
 def test_levels_are_drawn_through_every_panel() -> None:
     shapes = panels(levels=(0.25,)).figure().layout.shapes
     assert [shape.y0 for shape in shapes] == [0.25] * 3

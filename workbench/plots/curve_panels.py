@@ -18,10 +18,10 @@ from plotly.subplots import make_subplots
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.plots.theme import BLUE, GREEN, GREY, LIGHT, ORANGE, apply_theme, safe
+from workbench.plots.theme import BLUE, GREEN, GREY, LIGHT, ORANGE, PURPLE, RED, apply_theme, safe
 
 _PER_ROW = 2
-_COLOURS = (BLUE, ORANGE, GREEN, GREY)
+_COLOURS = (BLUE, ORANGE, GREEN, GREY, PURPLE, RED)
 _PANEL_HEIGHT = 290
 _MARKED = 8
 
@@ -40,7 +40,8 @@ class CurvePanels:
     """The figure's data: the curves of every panel over ``layers`` [n], or what else ``x`` says.
 
     ``levels`` are drawn as thin lines through every panel. Panels have the range ``y_range``, or
-    that of their row's curves. Where there are few layers their places are marked.
+    that of their row's curves. Where there are few places they are marked, and they alone have
+    ticks.
     """
 
     layers: NDArray[np.int64] | Floats
@@ -109,6 +110,8 @@ class CurvePanels:
         )
         figure.update_xaxes(title_text=self.x, title_font_color=GREY, row=rows)
         figure.update_yaxes(title_text=self.y, title_font_color=GREY, col=1)
+        if len(self.layers) <= _MARKED:
+            figure.update_xaxes(tickvals=np.asarray(self.layers).tolist())
         if self.y_range is not None:
             figure.update_yaxes(range=self.y_range)
         figure.update_layout(margin_t=figure.layout.margin.t + 24)

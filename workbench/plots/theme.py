@@ -29,6 +29,8 @@ LIGHT = "#dcdcdc"
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
 GREEN = "#009E73"
+PURPLE = "#CC79A7"
+RED = "#D55E00"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 CHANCE = 0.5
 
@@ -42,8 +44,8 @@ _COLOURS: Mapping[Role, str] = {
     "probe": GREEN,
 }
 _CONTROLS = (
-    ("#CC79A7", "dash"),
-    ("#D55E00", "dashdot"),
+    (PURPLE, "dash"),
+    (RED, "dashdot"),
     ("#8c7a4f", "longdash"),
     ("#7a6f9b", "dot"),
     ("#56B4E9", "longdashdot"),
