@@ -4,13 +4,16 @@
 key of finished work, its facts, and size and SHA-256 of each file and of its own content. They are
 compared when a file is read and when somebody asks whether the stage is done, so that a result that
 was damaged later is named and never used.
+
+Recorded states that are too large for one array lie in the folder ``states`` as shards
+(:mod:`workbench.states`). Their manifest is sealed like any file. It has the size of each shard,
+and a checksum of each piece, which is compared when the piece is read: sealing terabytes whole
+would read them all whenever somebody asks whether the stage is done.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from workbench.errors import WorkbenchError
+from workbench.files.json_files import read_json
 from workbench.files.ownership import MARK, claim_folder, is_own, remove_own_folder
 from workbench.files.seals import damaged, find_fault, seal_files
 from workbench.files.writing import (
@@ -34,19 +38,16 @@ from workbench.files.writing import (
     write_atomically,
     write_json,
 )
+from workbench.pipeline.fingerprint import fingerprint
+from workbench.states import MANIFEST, RecordedStates, open_states
 
 FOR_RESUMING = ("parts", "checkpoints")
 BEGUN, DONE, SPENT = "begun.json", "done.json", "spent.json"
+STATES = "states"
+"""The folder of recorded states, in a stage's folder."""
 _DIGEST = "digest"
 
 Content = TypeVar("Content")
-
-
-def fingerprint(content: Any) -> str:
-    """Return a short stable hash of JSON-like content."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
-        :16
-    ]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class StageStore:
         fault = find_fault(self.folder, self._seals(facts), presence=True)
         if fault is not None:
             raise damaged(fault, self._mend)
+        self.states()
         return True
 
     def require_done(self) -> None:
@@ -180,6 +182,17 @@ class StageStore:
         """
         return self._read(f"{name}.safetensors", load_file)
 
+    def states(self) -> RecordedStates | None:
+        """Open the recorded states that lie in shards, in the order of their questions' numbers;
+        None where there are none.
+
+        Raises:
+            WorkbenchError: where the manifest is damaged, or a shard is missing.
+        """
+        if not self.holds(f"{STATES}/{MANIFEST}"):
+            return None
+        return open_states(self.checked(f"{STATES}/{MANIFEST}").parent, self._mend)
+
     def holds(self, name: str) -> bool:
         """Return whether the stage wrote a file of this name; of a finished stage also where it was
         deleted since.
@@ -199,9 +212,7 @@ class StageStore:
             for file, seal in self._seals(self.facts()).items()
             if file == name or file.startswith(f"{name}/")
         }
-        fault = find_fault(self.folder, seals)
-        if fault is None and not path.exists():
-            fault = f"{path} is missing"
+        fault = find_fault(self.folder, seals) or (None if path.exists() else f"{path} is missing")
         if fault is not None:
             raise damaged(fault, self._mend)
         return path
@@ -249,13 +260,18 @@ class StageStore:
         return dict(facts.get("files", {}))
 
     def _results(self) -> Iterator[Path]:
-        """Yield the files of the stage that are its results."""
-        own = {BEGUN, DONE, SPENT, MARK}
+        """Yield the files of the stage that are its results and are sealed whole."""
+        own, shards = {BEGUN, DONE, SPENT, MARK}, set(self._shards())
         for path in self.folder.rglob("*"):
             inside = path.relative_to(self.folder).parts
             passing = any(part in FOR_RESUMING for part in inside) or is_temporary(path)
-            if path.is_file() and not passing and inside[-1] not in own:
+            if path.is_file() and not passing and inside[-1] not in own and path not in shards:
                 yield path
+
+    def _shards(self) -> Iterator[Path]:
+        """Yield the shards of recorded states."""
+        if (self.folder / STATES / MANIFEST).exists():
+            yield from sorted((self.folder / STATES).glob("*.safetensors"))
 
     def _check_all_ours(self) -> None:
         """Refuse to empty a finished stage's folder that holds a file of somebody else.
@@ -281,19 +297,3 @@ class StageStore:
 
 def _digest(content: Mapping[str, Any]) -> str:
     return fingerprint(json.loads(json.dumps(content)))
-
-
-def read_json(path: Path, mend: str) -> dict[str, Any]:
-    """Read the object in a JSON file; an empty one where there is no file.
-
-    Raises:
-        WorkbenchError: for a file that cannot be read.
-    """
-    if not os.path.lexists(path):
-        return {}
-    try:
-        if path.is_symlink():
-            raise ValueError("it is a link")
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise damaged(f"{path} cannot be read ({error})", mend) from error

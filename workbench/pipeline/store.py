@@ -24,11 +24,14 @@ from numpy.typing import NDArray
 
 from workbench import progress
 from workbench.errors import WorkbenchError
+from workbench.files.json_files import read_json
 from workbench.files.locks import hold_folder
 from workbench.files.ownership import claim_folder
 from workbench.files.seals import find_fault, seal_files
 from workbench.files.writing import sweep_temporary_files, write_json
-from workbench.pipeline.stage_store import StageStore, fingerprint, read_json
+from workbench.pipeline.fingerprint import fingerprint
+from workbench.pipeline.stage_store import STATES, StageStore
+from workbench.states import Layout, StatesWriter
 
 __all__ = [
     "ROW",
@@ -114,25 +117,44 @@ def compute_parts(batches: Sequence[Any], compute: Callable[[Any], Part], descri
 
 
 def run_parts(
-    stage: StageStore, batches: Sequence[Any], compute: Callable[[Any], Part], description: str
+    stage: StageStore,
+    batches: Sequence[Any],
+    compute: Callable[[Any], Part],
+    description: str,
+    layout: Layout | None = None,
 ) -> Part:
     """Compute every batch, keeping each as it is done, and return all rows in the order of their
     ``row``.
 
     A killed process loses the batch it was in; finished ones are read back, and computed again
     where they are damaged.
+
+    Args:
+        layout: where it is given, the tensor ``states`` of each part stays on disk as a shard, for
+            :meth:`.StageStore.states`, and is not among the tensors that are returned.
     """
     folder = stage.folder / "parts"
     names = [f"{description.replace(' ', '-')}-{index:05d}" for index in range(len(batches))]
     parts: list[Part] = []
     before, started = stage.spent(), time.monotonic()
+    writer = None if layout is None else StatesWriter(stage.folder / STATES, layout)
     for name, batch in zip(names, progress.track(batches, description), strict=True):
         part = _kept_part(folder, name)
-        if part is None:
-            part = _keep_part(folder, name, compute(batch))
+        if part is None or (writer is not None and not writer.holds(name, part.table[ROW])):
+            part = compute(batch)
+            if writer is not None:
+                part = _shard_states(writer, name, part)
+            part = _keep_part(folder, name, part)
             stage.note_spent(before + time.monotonic() - started)
         parts.append(part)
     return merge_parts(parts)
+
+
+def _shard_states(writer: StatesWriter, name: str, part: Part) -> Part:
+    """Write the states of a part as a shard; return the part without them."""
+    tensors = dict(part.tensors)
+    writer.write(name, part.table[ROW], tensors.pop(STATES))
+    return Part(part.table, tensors)
 
 
 def _keep_part(folder: Path, name: str, part: Part) -> Part:
