@@ -26,3 +26,6 @@ CONTROL_LAYERS = 6
 
 CHECKED_CELLS = 8
 """Largest cells of an attribution that are patched truly, and as many random ones."""
+
+PROBE_MEMORY_BYTES = 2_000_000_000
+"""Memory bound of fitting probes."""
