@@ -148,18 +148,20 @@ def _decisions(
     same = torch.full((shuffles,), c, dtype=torch.float64)
     read = site_reader(fitted, *at)
     if plan.gram:
-        states = torch.cat([block for _, block in read(n)]).to(torch.float64)
+        states = torch.empty((n, fitted.shape[-1]), dtype=torch.float64)
+        for rows, block in read(n):
+            states[rows] = block.to(torch.float64)
         trained = train(
             states[None], torch.from_numpy(labels.astype(np.float64)), same, np.arange(n)
         )
         direction, shift = feature_weights(trained.solutions, trained.standardised, trained.scaling)
         return score_site(tested, *at, direction[0].numpy(), shift[0].numpy())
-    rows = open_rows(read, n, fitted.shape[-1], plan.rows_bytes, SAMPLED)
+    site_rows = open_rows(read, n, fitted.shape[-1], plan.rows_bytes, SAMPLED)
     everyone = torch.ones((1, n), dtype=torch.bool)
     problems = Problems(
         torch.from_numpy(labels), everyone, torch.zeros(shuffles, dtype=torch.int64), same
     )
-    fits = fit_primal(rows, problems, plan.problems)
+    fits = fit_primal(site_rows, problems, plan.problems)
     return score_site(tested, *at, fits.weights.numpy(), fits.intercept.numpy())
 
 

@@ -27,6 +27,8 @@ class Layout:
     Attributes:
         positions: the names of the token positions.
         dtype: one of :data:`DTYPES`.
+        source: a fingerprint of what was recorded, where the folder does not say it; a writer does
+            not go on from the states of another.
 
     Raises:
         WorkbenchError: for an empty axis or another number format.
@@ -36,6 +38,7 @@ class Layout:
     positions: tuple[str, ...]
     width: int
     dtype: str
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.width < 1 or not self.positions:
@@ -65,6 +68,7 @@ class Layout:
             "positions": list(self.positions),
             "width": self.width,
             "dtype": self.dtype,
+            "source": self.source,
         }
 
     @classmethod
@@ -79,4 +83,5 @@ class Layout:
             tuple(str(name) for name in content["positions"]),
             int(content["width"]),
             str(content["dtype"]),
+            str(content["source"]),
         )
