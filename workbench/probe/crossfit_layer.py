@@ -116,26 +116,10 @@ def fit_large_site(
 ) -> SiteFits:
     """Cross-fit and refit one site of many rows, ``together`` problems at once; ``correct`` [n]."""
     strengths = np.array(inverse_penalties, dtype=np.float64)
-    trained = {
-        split.train.tobytes(): split.train
-        for k, outer in enumerate(plan.outer)
-        for split in (outer, *plan.inner[k])
-    }
-    # The last split trains on all rows; its problems are the final probe at every C.
-    number_of = {key: number for number, key in enumerate(trained)}
-    splits = torch.zeros((len(trained) + 1, len(correct)), dtype=torch.bool)
-    for number, train in enumerate(trained.values()):
-        splits[number, torch.from_numpy(train)] = True
-    splits[-1] = True
-    count = len(splits) * len(strengths)
-    problems = Problems(
-        labels=torch.from_numpy(correct).expand(count, -1),
-        splits=splits,
-        split_of=torch.arange(len(splits)).repeat_interleave(len(strengths)),
-        c=torch.from_numpy(strengths).repeat(len(splits)),
-    )
+    problems, number_of = site_problems(correct, plan, inverse_penalties)
+    count = len(problems.c)
     fits = fit_primal(rows, problems, together)
-    decisions = fits.decision.view(len(splits), len(strengths), -1).numpy()
+    decisions = fits.decision.view(-1, len(strengths), len(correct)).numpy()
 
     def decision(split: Split) -> Floats:
         return decisions[None, number_of[split.train.tobytes()]][:, :, split.test]
@@ -149,6 +133,31 @@ def fit_large_site(
         mean=fits.mean[-1:].numpy(),
         scale=fits.scale[-1:].numpy(),
     )
+
+
+def site_problems(
+    correct: NDArray[np.bool_], plan: Plan, inverse_penalties: Sequence[float]
+) -> tuple[Problems, dict[bytes, int]]:
+    """Return the problems of one site, every training set at every C, the one of all rows last; and
+    the number of each training set by the bytes of its rows.
+    """
+    trained = {
+        split.train.tobytes(): split.train
+        for k, outer in enumerate(plan.outer)
+        for split in (outer, *plan.inner[k])
+    }
+    splits = torch.zeros((len(trained) + 1, len(correct)), dtype=torch.bool)
+    for number, train in enumerate(trained.values()):
+        splits[number, torch.from_numpy(train)] = True
+    splits[-1] = True
+    strengths = torch.tensor(inverse_penalties, dtype=torch.float64)
+    problems = Problems(
+        labels=torch.from_numpy(correct).expand(len(splits) * len(strengths), -1),
+        splits=splits,
+        split_of=torch.arange(len(splits)).repeat_interleave(len(strengths)),
+        c=strengths.repeat(len(splits)),
+    )
+    return problems, {key: number for number, key in enumerate(trained)}
 
 
 @dataclass(frozen=True)
