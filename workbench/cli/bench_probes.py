@@ -1,4 +1,6 @@
-"""Define ``workbench bench probes``: what fitting probes costs, beside scikit-learn."""
+"""Define ``workbench bench probes`` and ``workbench bench states``: what fitting probes costs,
+beside scikit-learn, and what keeping states on disk does.
+"""
 
 from __future__ import annotations
 
@@ -87,3 +89,32 @@ def _numbers(option: str, given: str) -> list[int]:
     if not all(each.isdecimal() and int(each) > 0 for each in found):
         raise WorkbenchError(f"{option} takes whole numbers such as 500,1000, not {given!r}.")
     return [int(each) for each in found]
+
+
+def states(
+    questions: Annotated[int, typer.Option(min=50, max=10**8, help="Questions.")] = 2000,
+    layers: Annotated[int, typer.Option(min=1, max=10_000, help="Layers.")] = 8,
+    positions: Annotated[int, typer.Option(min=1, max=1000, help="Positions.")] = 4,
+    width: Annotated[int, typer.Option(min=2, max=10**6, help="Features of a state.")] = 8192,
+    shard_rows: Annotated[int, typer.Option(min=1, max=10**6, help="Questions of a shard.")] = 16,
+    memory_bytes: Annotated[
+        int, typer.Option(min=0, max=10**15, help="Memory bound of the probe.")
+    ] = 1_000_000_000,
+    folder: Annotated[Path, typer.Option(help="Where the states are written, and removed.")] = Path(
+        "."
+    ),
+) -> None:
+    """Write random states in shards to the disk, read one layer and position back, and probe it."""
+    from workbench.bench.state_shards import bench_states
+
+    with bars(Console(stderr=True)):
+        found = bench_states(
+            questions=questions,
+            layers=layers,
+            positions=positions,
+            width=width,
+            shard_rows=shard_rows,
+            memory_bytes=memory_bytes,
+            folder=folder,
+        )
+    show([], found)
