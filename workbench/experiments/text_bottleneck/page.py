@@ -25,6 +25,7 @@ from workbench.experiments.text_bottleneck.results import (
     ConditionResult,
 )
 from workbench.experiments.text_bottleneck.tables import maps_table, sampled_table, steps_table
+from workbench.models.embedded_models import title_of
 from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.plots.waterfall import Panel, WaterfallFigure
 from workbench.report import Page, Section
@@ -35,9 +36,9 @@ def page_of(results: BottleneckResults) -> Page:
     """Return the page: the verdict, the waterfall, the curves over layers, and what a fixed map of
     the output or sampling would make of the text.
     """
-    caption = f"{results.held_out} held-out questions, {results.config.model.shown}"
+    caption = f"{results.held_out} held-out questions, {title_of(results.config.model.name)}"
     return Page(
-        f"Where does {results.config.model.shown} lose what it knows?",
+        f"Where does {title_of(results.config.model.name)} lose what it knows?",
         _sections(results, caption),
         results.summary(),
         {"run": results.config.model_dump(mode="json")},
@@ -148,7 +149,7 @@ def _sections(results: BottleneckResults, caption: str) -> list[Section]:
         found.append(geometry_section(results.geometry, labels, caption))
     changed = _changed(results)
     found += intervention_sections(changed, caption) if changed else []
-    return found + ceiling_sections(results.ceilings, results.config.model.shown)
+    return found + ceiling_sections(results.ceilings, title_of(results.config.model.name))
 
 
 def _geometry_lead(results: BottleneckResults) -> Lead:
