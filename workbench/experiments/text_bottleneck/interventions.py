@@ -83,9 +83,9 @@ class InterventionPlan:
 
     layers: int = 3
     random: int = 2
-    patched: int = 80
-    mapped: int = 80
-    pushed: int = 24
+    patched: int = 56
+    mapped: int = 56
+    pushed: int = 16
     lengths: tuple[float, ...] = (-4.0, -2.0, 2.0, 4.0)
 
     def spread(self, n_layers: int) -> list[int]:

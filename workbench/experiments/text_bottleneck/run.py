@@ -81,7 +81,7 @@ class BottleneckParameters(Parameters):
         40, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
     )
     condition_questions: int = Field(
-        200, ge=40, le=10**6, description="training questions read in conditions the run lacks"
+        140, ge=40, le=10**6, description="training questions read in conditions the run lacks"
     )
     teaching: bool = Field(
         True, description="follow the taught model too; false needs no teaching in the run"
