@@ -145,7 +145,7 @@ def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     if results.conditions[0].by_lens:
         found.append(_lenses(results, caption))
     if results.geometry is not None:
-        labels = {each.when: each.label for each in results.conditions}
+        labels = {each.when: each.label for each in _compared(results)}
         found.append(geometry_section(results.geometry, labels, caption))
     changed = _changed(results)
     found += intervention_sections(changed, caption) if changed else []
@@ -156,9 +156,15 @@ def _geometry_lead(results: BottleneckResults) -> Lead:
     if results.geometry is None:
         return []
     title = "The probe's direction and the numbers', at the probe's layer"
-    layers = {each.when: each.layers[AT_CONFIDENCE] for each in results.conditions}
-    labels = {each.when: each.label for each in results.conditions}
+    layers = {each.when: each.layers[AT_CONFIDENCE] for each in _compared(results)}
+    labels = {each.when: each.label for each in _compared(results)}
     return [(title, geometry_rows(results.geometry, labels, layers))]
+
+
+def _compared(results: BottleneckResults) -> list[ConditionResult]:
+    """Return the conditions that the table of directions has."""
+    there = set() if results.geometry is None else {*results.geometry["condition"]}
+    return [each for each in results.conditions if each.when in there]
 
 
 def _changed(results: BottleneckResults) -> dict[str, Interventions]:
