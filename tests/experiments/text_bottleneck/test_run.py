@@ -77,10 +77,13 @@ def test_every_step_is_measured_in_every_condition(place: Path, results: Bottlen
             assert measured.within.value == pytest.approx(wanted)
         assert not set(split.train) & set(split.test)
         assert each.by_layer[AT_CONFIDENCE].shape == each.by_layer[HAVING_ANSWERED].shape == (4,)
-        assert set(each.layers) == {*STEPS[:4]}
+        assert set(each.layers) == {*STEPS[0 if each.condition == BEFORE else 1 : 4]}
         assert each.layers[DISTRIBUTION] == 3
     texts = run.stage("elicit").table("confidence").set_index("row")["stated"]
     split = split_of(run)
+    # No adapter acts on the question: what is known before answering is one reading for all.
+    (first, *others) = (steps_of(run, each, split)[0].held_out for each in followed)
+    assert all(np.array_equal(each, first) for each in others)
     before = steps_of(run, BEFORE, split)[STEPS.index(TEXT)]
     np.testing.assert_array_equal(before.held_out, texts.loc[split.test.tolist()].to_numpy())
 
