@@ -259,3 +259,10 @@ def test_the_page_has_the_waterfall_and_its_numbers(
     assert steps["auroc2_within"][0] == pytest.approx(first.within.value)
     assert len(pd.read_csv(index.parent / "fixed_maps.csv")) == 15
     assert len(pd.read_csv(index.parent / "sampled.csv")) == 27
+    lenses = pd.read_csv(index.parent / "lenses.csv")
+    assert len(lenses) == 2 * len(LENSES) * 4
+    for line in (lenses.iloc[0], lenses.iloc[-1]):
+        (each,) = (one for one in results.conditions if one.when == line["condition"])
+        by_layer = each.by_lens[f"{line['lens']}.best"]
+        assert line["best.auroc2_within"] == pytest.approx(by_layer[line["layer"]])
+        assert line["divergence"] == pytest.approx(each.divergence[line["lens"]][line["layer"]])
