@@ -94,12 +94,16 @@ def read_steps(context: Run, stage: StageStore, *, condition: ModelCondition) ->
     """Fit every step that needs a fit in the condition; save the table "steps" (step, row, score),
     the held-out scores of every layer and the probes at the confidence position as tensors, and
     return chosen layers.
+
+    What is known before answering is fitted for the base model alone: no adapter acts on the
+    question.
     """
     split = split_of(context, condition)
+    fitted = [name for name in FITTED if name != BEFORE_ANSWERING or condition == BEFORE]
     rows: list[pd.DataFrame] = []
     curves: dict[str, Floats] = {}
     chosen: dict[str, int] = {}
-    for name in progress.track(FITTED, f"reading steps {condition.label}"):
+    for name in progress.track(fitted, f"reading steps {condition.label}"):
         found = _vectors(context, condition, name)
         if found is None:
             continue
@@ -160,12 +164,11 @@ def _vectors(context: Run, condition: ModelCondition, name: str) -> StepVectors 
         scale: Floats = stage.tensors("readings")["distribution"].astype(np.float64)
         return StepVectors(rows, last, log_of(scale)[:, None])
     if name == BEFORE_ANSWERING:
-        # No adapter acts on the question, whose states are the base model's.
-        asked = question_end_states(context.stage(BEFORE.readings))
+        asked = question_end_states(stage)
         if asked is None:
             return None
         layers = np.arange(asked.shape[1])[::-THINNED][::-1]
-        return StepVectors(_rows_read(context, BEFORE), layers, asked[:, layers])
+        return StepVectors(rows, layers, asked[:, layers])
     at = "confidence" if name == AT_CONFIDENCE else "answer_end"
     found = states[:, :, run_positions(context).index(at)]
     return StepVectors(rows, np.arange(states.shape[1]), found)
@@ -195,14 +198,17 @@ def steps_of(context: Run, condition: ModelCondition, split: Split) -> tuple[Ste
 
 
 def _steps(context: Run, condition: ModelCondition, split: Split) -> Iterator[Step]:
-    kept = context.stage(steps_stage(condition.name)).table("steps")
+    kept, base = (
+        context.stage(steps_stage(each.name)).table("steps") for each in (condition, BEFORE)
+    )
     said = context.stage(condition.readings).table("confidence").set_index(ROW)
     columns = {MEAN: "expected", TEXT: "stated"}
     for name in STEPS:
         if name in columns:
             scores = said[columns[name]]
         else:
-            mine = kept[kept["step"] == name]
+            held = base if name == BEFORE_ANSWERING else kept
+            mine = held[held["step"] == name]
             if mine.empty:
                 continue
             scores = mine.set_index(ROW)["score"]
