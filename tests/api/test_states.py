@@ -13,7 +13,7 @@ from workbench.api.states import Recorded, read_prompts, read_recorded, record_p
 from workbench.config import ProbeConfig
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.states import RecordedStates
+from workbench.states.recorded import RecordedStates
 from workbench.trace import record_states
 
 TEXTS = ["The river is long", "Where is it?", "So the answer is 7, and no more"]
@@ -105,7 +105,7 @@ def test_states_beyond_the_bound_are_recorded_into_shards(
 
     def record() -> Recorded:
         return record_prompts(
-            tiny_lm, TEXTS, ["last", 0], tokens_per_forward=1, folder=tmp_path, states_bytes=0
+            tiny_lm, TEXTS, ["last", 0], tokens_per_forward=1, folder=tmp_path, recorded_bytes=0
         )
 
     monkeypatch.setattr("workbench.api.states.record_states", counted)
@@ -122,7 +122,7 @@ def test_states_beyond_the_bound_are_recorded_into_shards(
         kept.save(tmp_path / "elsewhere")
     # Other prompts do not go on from these, and held states take the place of shards.
     other = record_prompts(
-        tiny_lm, TEXTS[:2], ["last", 0], tokens_per_forward=1, folder=tmp_path, states_bytes=0
+        tiny_lm, TEXTS[:2], ["last", 0], tokens_per_forward=1, folder=tmp_path, recorded_bytes=0
     )
     assert other.states.shape == (2, 4, 2, 32)
     held.save(tmp_path)

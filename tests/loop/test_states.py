@@ -17,7 +17,7 @@ from workbench.loop.run import Run
 from workbench.loop.states import question_end_states, shard_layout, states_of_stage
 from workbench.loop.targets import states_of
 from workbench.pipeline.store import RunStore, StageStore
-from workbench.states import RecordedStates
+from workbench.states.recorded import RecordedStates
 from workbench.teach.heads import POSITION
 
 WORK = {"elicit": elicit, "probe": probe_before, "elicit_tuned": elicit_tuned}
@@ -28,7 +28,7 @@ def sharded(context: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The finished run with its states in shards, read and probed anew."""
     folder = tmp_path_factory.mktemp("sharded") / "run"
     shutil.copytree(context.store.folder, folder)
-    model = context.config.model.model_copy(update={"states_bytes": 0})
+    model = context.config.model.model_copy(update={"recorded_bytes": 0})
     config = context.config.model_copy(update={"model": model})
     run = replace(context, config=config, store=RunStore(folder), keys=dict(context.keys))
     for name in (*WORK, "probe_tuned"):
@@ -78,7 +78,7 @@ def test_states_stay_in_one_array_up_to_the_bound(context: Run) -> None:
     lm = context.lm
     whole = 4 * 10 * lm.n_layers * len(positions) * lm.width
     for bound, sharded in ((whole, False), (whole - 1, True)):
-        update = {"states_bytes": bound, "states_dtype": "bfloat16"}
+        update = {"recorded_bytes": bound, "recorded_dtype": "bfloat16"}
         model = context.config.model.model_copy(update=update)
         run = replace(context, config=context.config.model_copy(update={"model": model}))
         layout = shard_layout(run, lm, 10, positions)

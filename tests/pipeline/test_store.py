@@ -21,7 +21,7 @@ from workbench.pipeline.store import (
     merge_parts,
     run_parts,
 )
-from workbench.states import Layout
+from workbench.states.layout import Layout
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from workbench.probe import (
 )
 from workbench.probe.control import shuffled_labels
 from workbench.probe.states import States
-from workbench.states import Layout, StatesWriter
+from workbench.states.layout import Layout
+from workbench.states.writer import StatesWriter
 
 SETTINGS = ProbeSettings(folds=4, inner_folds=3, inverse_penalties=(0.01, 0.1), seed=0)
 

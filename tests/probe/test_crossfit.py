@@ -19,7 +19,8 @@ from workbench.probe import (
     stratified_folds,
 )
 from workbench.probe.folds import plan_folds
-from workbench.states import Layout, StatesWriter
+from workbench.states.layout import Layout
+from workbench.states.writer import StatesWriter
 
 GRID = (0.001, 0.03, 1.0)
 SETTINGS = ProbeSettings(folds=5, inner_folds=4, inverse_penalties=GRID, seed=0)

@@ -9,6 +9,8 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.probe.site_rows import bytes_of_rows
 from workbench.probe.workers import GRAM_ROWS, Size, each_layer, plan_fits
+from workbench.states.layout import Layout
+from workbench.states.writer import StatesWriter
 
 FEW = Size(rows=300, layers=6, positions=3, width=64, training_sets=16, problems=64)
 MANY = Size(rows=5000, layers=6, positions=3, width=64, training_sets=16, problems=64)
@@ -55,7 +57,7 @@ import sys, resource
 import numpy as np
 from pathlib import Path
 from workbench.probe import ProbeSettings, fit_layerwise
-from workbench.states import open_states
+from workbench.states.recorded import open_states
 import torch
 torch.set_num_threads(1)
 kept = open_states(Path(sys.argv[1]), "")
@@ -74,8 +76,6 @@ def test_fitting_from_shards_stays_within_its_bound(tmp_path) -> None:
     """4,000 rows of 2,048 features are 33 MB in float32 and 66 MB in float64; the bound is 24 MB.
     The process's peak may rise by no more; small fits before it have paid for libraries.
     """
-    from workbench.states import Layout, StatesWriter
-
     rows, width, bound = 4000, 2048, 24_000_000
     writer = StatesWriter(tmp_path, Layout(2, ("end",), width, "float16"))
     torch.manual_seed(0)

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.states import Layout, RecordedStates, StatesWriter, open_states
+from workbench.states.layout import Layout
+from workbench.states.recorded import RecordedStates, open_states
+from workbench.states.writer import StatesWriter
 
 LAYERS, POSITIONS, WIDTH, ROWS = 4, ("end", "said", "asked"), 6, 11
 BATCHES = ([3, 9, 0], [7, 1], [2, 4, 5, 6], [10, 8])

@@ -8,7 +8,9 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.files.writing import TEMPORARY
-from workbench.states import MANIFEST, Layout, StatesWriter
+from workbench.states.layout import Layout
+from workbench.states.names import MANIFEST
+from workbench.states.writer import StatesWriter
 
 LAYOUT = Layout(3, ("end", "said"), 5, "float32")
 STATES = np.arange(8 * 3 * 2 * 5, dtype=np.float32).reshape(8, 3, 2, 5)

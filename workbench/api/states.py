@@ -39,8 +39,11 @@ from workbench.files.writing import write_atomically, write_json
 from workbench.models import LanguageModel
 from workbench.pipeline.fingerprint import fingerprint
 from workbench.pipeline.store import ROW
-from workbench.settings.defaults import STATES_BYTES, TOKENS_PER_FORWARD
-from workbench.states import MANIFEST, Layout, RecordedStates, StatesWriter, open_states
+from workbench.settings.defaults import RECORDED_BYTES, TOKENS_PER_FORWARD
+from workbench.states.layout import Layout
+from workbench.states.names import MANIFEST
+from workbench.states.recorded import RecordedStates, open_states
+from workbench.states.writer import StatesWriter
 from workbench.tables import read_columns
 from workbench.trace import record_states
 from workbench.trace.batches import plan_batches
@@ -125,7 +128,7 @@ def record_prompts(
     columns: pd.DataFrame | None = None,
     tokens_per_forward: int = TOKENS_PER_FORWARD,
     folder: Path | None = None,
-    states_bytes: int = STATES_BYTES,
+    recorded_bytes: int = RECORDED_BYTES,
 ) -> Recorded:
     """Run prompts and record the residual stream of every layer at the places of ``at``.
 
@@ -134,10 +137,10 @@ def record_prompts(
         at: "last", an index, a text, a list of these, or named spans.
         columns: [n] what else is known of each prompt, such as a label; kept in the table.
         tokens_per_forward: memory bound, tokens of one forward pass.
-        folder: where states beyond ``states_bytes`` of float32 are written as they are recorded, in
-            the number format of the model's weights; without it they are held in memory. Recording
-            that was killed goes on from there.
-        states_bytes: memory bound of the states.
+        folder: where states beyond ``recorded_bytes`` of float32 are written as they are recorded,
+            in the number format of the model's weights; without it they are held in memory.
+            Recording that was killed goes on from there.
+        recorded_bytes: memory bound of the states.
 
     Raises:
         WorkbenchError: with the tokens shown, for a place that is not in a prompt; and for
@@ -154,7 +157,7 @@ def record_prompts(
         chosen = [tokens.rows[row] for row in batch]
         return record_states(lm, chosen, where[batch].tolist()).float().cpu()
 
-    if folder is None or 4 * math.prod(shape) <= states_bytes:
+    if folder is None or 4 * math.prod(shape) <= recorded_bytes:
         states = np.empty(shape, dtype=np.float32)
         for batch in progress.track(batches, "recording states"):
             states[batch] = record(batch).numpy()

@@ -25,7 +25,9 @@ from workbench.bench.probe_states import make_states
 from workbench.pipeline.memory import peak_memory
 from workbench.probe import fit_layerwise
 from workbench.progress import track
-from workbench.states import Layout, StatesWriter, open_states
+from workbench.states.layout import Layout
+from workbench.states.recorded import open_states
+from workbench.states.writer import StatesWriter
 
 
 def bench_states(

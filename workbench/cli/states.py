@@ -44,10 +44,10 @@ def trace(
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = DEFAULTS.model.tokens_per_forward,
-    states_bytes: Annotated[
+    recorded_bytes: Annotated[
         int,
         typer.Option(min=0, max=10**15, help="Memory bound: states beyond it go to shards."),
-    ] = DEFAULTS.model.states_bytes,
+    ] = DEFAULTS.model.recorded_bytes,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the states; default: runs/states/NAME.")
     ] = None,
@@ -76,7 +76,7 @@ def trace(
             columns=table,
             tokens_per_forward=tokens_per_forward,
             folder=folder,
-            states_bytes=states_bytes,
+            recorded_bytes=recorded_bytes,
         )
     found.save(folder)
     count, layers, positions, width = found.states.shape

@@ -2,8 +2,8 @@
 
 Both are indexed alike, [questions, layers, positions, width] in the order of the stage's rows, and
 ``numpy.asarray`` gives the array of what was taken. Small recordings are one tensor of the stage;
-those above ``model.states_bytes`` are shards, of which only the layers and positions that somebody
-takes are read.
+those above ``model.recorded_bytes`` are shards, of which only the layers and positions that
+somebody takes are read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from workbench.elicit.conversation import QUESTION_END
 from workbench.errors import WorkbenchError
 from workbench.pipeline.stage_store import StageStore
-from workbench.states import Layout
+from workbench.states.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +33,10 @@ def shard_layout(
     """
     settings = context.config.model
     whole = 4 * rows * lm.n_layers * len(record) * lm.width
-    if not record or whole <= settings.states_bytes:
+    if not record or whole <= settings.recorded_bytes:
         return None
-    auto = settings.states_dtype == "auto"
-    dtype = str(lm.dtype).removeprefix("torch.") if auto else settings.states_dtype
+    auto = settings.recorded_dtype == "auto"
+    dtype = str(lm.dtype).removeprefix("torch.") if auto else settings.recorded_dtype
     return Layout(lm.n_layers, tuple(record), lm.width, dtype)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -12,3 +13,8 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
         :16
     ]
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Return the hash of what will be read back of ``content`` once it is JSON."""
+    return fingerprint(json.loads(json.dumps(content)))

@@ -5,10 +5,9 @@ key of finished work, its facts, and size and SHA-256 of each file and of its ow
 compared when a file is read and when somebody asks whether the stage is done, so that a result that
 was damaged later is named and never used.
 
-Recorded states that are too large for one array lie in the folder ``states`` as shards
-(:mod:`workbench.states`). Their manifest is sealed like any file. It has the size of each shard,
-and a checksum of each piece, which is compared when the piece is read: sealing terabytes whole
-would read them all whenever somebody asks whether the stage is done.
+Large recorded states lie in the folder ``states`` as shards (:mod:`workbench.states`). Only their
+manifest is sealed; it has a checksum of each piece, compared when the piece is read. Sealing shards
+whole would read them all whenever somebody asks whether the stage is done.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -38,13 +37,15 @@ from workbench.files.writing import (
     write_atomically,
     write_json,
 )
-from workbench.pipeline.fingerprint import fingerprint
-from workbench.states import MANIFEST, RecordedStates, open_states
+from workbench.pipeline.fingerprint import digest_of
+from workbench.states.names import ENDING, MANIFEST
+
+if TYPE_CHECKING:
+    from workbench.states.recorded import RecordedStates
 
 FOR_RESUMING = ("parts", "checkpoints")
 BEGUN, DONE, SPENT = "begun.json", "done.json", "spent.json"
 STATES = "states"
-"""The folder of recorded states, in a stage's folder."""
 _DIGEST = "digest"
 
 Content = TypeVar("Content")
@@ -138,7 +139,7 @@ class StageStore:
         if not content:
             return {}
         digest = content.pop(_DIGEST, None)
-        if digest != _digest(content):
+        if digest != digest_of(content):
             raise damaged(
                 f"{self.folder / DONE} holds something else than what was written", self._mend
             )
@@ -191,7 +192,9 @@ class StageStore:
         """
         if not self.holds(f"{STATES}/{MANIFEST}"):
             return None
-        return open_states(self.checked(f"{STATES}/{MANIFEST}").parent, self._mend)
+        from workbench.states.recorded import open_states
+
+        return open_states(self.checked(STATES), self._mend)
 
     def holds(self, name: str) -> bool:
         """Return whether the stage wrote a file of this name; of a finished stage also where it was
@@ -242,7 +245,7 @@ class StageStore:
 
     def _write_done(self, content: Mapping[str, Any]) -> None:
         # No newline at the end: a file that lost its last byte is no JSON.
-        text = json.dumps({**content, _DIGEST: _digest(content)}, indent=2, allow_nan=False)
+        text = json.dumps({**content, _DIGEST: digest_of(content)}, indent=2, allow_nan=False)
         write_atomically(self.folder / DONE, lambda path: path.write_text(text))
 
     @property
@@ -271,7 +274,7 @@ class StageStore:
     def _shards(self) -> Iterator[Path]:
         """Yield the shards of recorded states."""
         if (self.folder / STATES / MANIFEST).exists():
-            yield from sorted((self.folder / STATES).glob("*.safetensors"))
+            yield from sorted((self.folder / STATES).glob(f"*{ENDING}"))
 
     def _check_all_ours(self) -> None:
         """Refuse to empty a finished stage's folder that holds a file of somebody else.
@@ -293,7 +296,3 @@ class StageStore:
                 f"{foreign[0]} was not written by the workbench, and its folder is to be emptied; "
                 "move the file away and run again."
             )
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return fingerprint(json.loads(json.dumps(content)))

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,10 @@ from workbench.files.seals import find_fault, seal_files
 from workbench.files.writing import sweep_temporary_files, write_json
 from workbench.pipeline.fingerprint import fingerprint
 from workbench.pipeline.stage_store import STATES, StageStore
-from workbench.states import Layout, StatesWriter
+
+if TYPE_CHECKING:
+    from workbench.states.layout import Layout
+    from workbench.states.writer import StatesWriter
 
 __all__ = [
     "ROW",
@@ -130,14 +133,14 @@ def run_parts(
     where they are damaged.
 
     Args:
-        layout: where it is given, the tensor ``states`` of each part stays on disk as a shard, for
-            :meth:`.StageStore.states`, and is not among the tensors that are returned.
+        layout: where it is given, the tensor ``states`` of each part stays on disk as a shard, and
+            is not among the tensors that are returned; the stage opens it.
     """
     folder = stage.folder / "parts"
     names = [f"{description.replace(' ', '-')}-{index:05d}" for index in range(len(batches))]
     parts: list[Part] = []
     before, started = stage.spent(), time.monotonic()
-    writer = None if layout is None else StatesWriter(stage.folder / STATES, layout)
+    writer = None if layout is None else _open_writer(stage, layout)
     for name, batch in zip(names, progress.track(batches, description), strict=True):
         part = _kept_part(folder, name)
         if part is None or (writer is not None and not writer.holds(name, part.table[ROW])):
@@ -148,6 +151,12 @@ def run_parts(
             stage.note_spent(before + time.monotonic() - started)
         parts.append(part)
     return merge_parts(parts)
+
+
+def _open_writer(stage: StageStore, layout: Layout) -> StatesWriter:
+    from workbench.states.writer import StatesWriter
+
+    return StatesWriter(stage.folder / STATES, layout)
 
 
 def _shard_states(writer: StatesWriter, name: str, part: Part) -> Part:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from workbench.arrays import Floats, Rows
 from workbench.errors import WorkbenchError
-from workbench.states import RecordedStates
+from workbench.states.recorded import RecordedStates
 
 States = NDArray[np.floating] | Tensor | RecordedStates
 SCORED_ROWS = 1024

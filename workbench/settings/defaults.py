@@ -30,5 +30,5 @@ CHECKED_CELLS = 8
 PROBE_MEMORY_BYTES = 2_000_000_000
 """Memory bound of fitting probes."""
 
-STATES_BYTES = 2_000_000_000
+RECORDED_BYTES = 2_000_000_000
 """Memory bound of recorded states, beyond which they stay on disk in shards."""

@@ -18,7 +18,7 @@ from workbench.files.local_names import local_name
 from workbench.settings.defaults import (
     CONTROL_LAYERS,
     PROBE_MEMORY_BYTES,
-    STATES_BYTES,
+    RECORDED_BYTES,
     TOKENS_PER_FORWARD,
 )
 from workbench.settings.fields import Bytes, Settings
@@ -90,11 +90,11 @@ class ModelSettings(Settings):
     kv_cache_bytes: Bytes = Field(
         1_600_000_000, description="memory bound: keys and values kept for teaching and reading"
     )
-    states_bytes: Bytes = Field(
-        STATES_BYTES,
+    recorded_bytes: Bytes = Field(
+        RECORDED_BYTES,
         description="memory bound: recorded states beyond it stay on disk, in shards",
     )
-    states_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    recorded_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="number format of states in shards; auto: that of the weights"
     )
 

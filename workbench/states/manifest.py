@@ -24,9 +24,9 @@ from workbench.errors import WorkbenchError
 from workbench.files.seals import damaged
 from workbench.files.writing import cannot_write, write_atomically
 from workbench.states.layout import Layout
+from workbench.states.names import MANIFEST
 from workbench.states.shard import Checksums, checksums_fit
 
-MANIFEST = "manifest.jsonl"
 FORMAT = "workbench recorded states 1"
 
 

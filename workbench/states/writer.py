@@ -20,17 +20,16 @@ from workbench.errors import WorkbenchError
 from workbench.files.writing import sweep_temporary_files
 from workbench.states.layout import Layout
 from workbench.states.manifest import (
-    MANIFEST,
     Shard,
     append_shard,
     drop_cut_line,
     read_manifest,
     start_manifest,
 )
+from workbench.states.names import ENDING, MANIFEST
 from workbench.states.recorded import RecordedStates, open_states
 from workbench.states.shard import checksum, read_piece, write_shard
 
-ENDING = ".safetensors"
 AGAIN = "delete the folder and record the states again"
 
 
