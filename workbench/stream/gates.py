@@ -16,9 +16,8 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import Cache
 
-from workbench.errors import WorkbenchError
 from workbench.stream.layer_weights import LayerWeights
-from workbench.stream.rounds import close_streams, current_rounds, open_streams
+from workbench.stream.rounds import close_stream, current_rounds, open_stream
 from workbench.stream.tasks import Task, current_task
 
 Forward = Callable[..., Any]
@@ -37,8 +36,9 @@ class LayerStream:
         self, layers: Sequence[nn.Module], weights: LayerWeights, most_waiting_bytes: int
     ) -> None:
         self.weights = weights
+        self.most_waiting_bytes = most_waiting_bytes
         self.gates = [LayerGate(self, number, layer) for number, layer in enumerate(layers)]
-        open_streams(id(self), most_waiting_bytes)
+        open_stream(self)
 
     @contextmanager
     def filled(self, layer: int) -> Iterator[None]:
@@ -73,7 +73,7 @@ class LayerStream:
         for gate in self.gates:
             gate.remove()
         self.weights.close()
-        close_streams(id(self))
+        close_stream(self)
 
 
 class LayerGate:
@@ -148,16 +148,3 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, Cache):
         yield from _tensors([vars(layer) for layer in value.layers])
         yield from _tensors({k: v for k, v in vars(value).items() if k != "layers"})
-
-
-def require_no_adapter(layer: nn.Module, what: str) -> None:
-    """Refuse a layer that is read when it is needed, where ``what`` changes layers for good.
-
-    Raises:
-        WorkbenchError: for such a layer.
-    """
-    if gate_of(layer) is not None:
-        raise WorkbenchError(
-            f"{what} needs every layer in memory, and this model is read layer by layer: load it "
-            "with placement=device"
-        )

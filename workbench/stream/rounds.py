@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakSet
 
 from greenlet import GreenletExit, getcurrent
 
@@ -27,18 +28,17 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_streams: dict[int, int] = {}
-"""Streams that are open in this process: identity -> bound of what waiting tasks hold, bytes."""
+_streams: WeakSet[LayerStream] = WeakSet()
 
 
-def open_streams(identity: int, most_waiting_bytes: int) -> None:
-    """Let tasks run side by side from now on, for the stream of this ``identity``."""
-    _streams[identity] = most_waiting_bytes
+def open_stream(stream: LayerStream) -> None:
+    """Let tasks run side by side from now on, as long as ``stream`` is there and not closed."""
+    _streams.add(stream)
 
 
-def close_streams(identity: int) -> None:
-    """Forget a stream."""
-    _streams.pop(identity, None)
+def close_stream(stream: LayerStream) -> None:
+    """Let tasks run one after another again where this was the last stream."""
+    _streams.discard(stream)
 
 
 def run_together(
@@ -60,7 +60,7 @@ def run_together(
         return [work() for work in shown]
     rounds = _rounds.get()
     if rounds is None:
-        return Rounds(min(_streams.values())).run(works, description)
+        return Rounds(min(stream.most_waiting_bytes for stream in _streams)).run(works, description)
     return rounds.run_inside(works)
 
 
