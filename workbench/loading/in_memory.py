@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from workbench.models.dtype import checkpoint_dtype
+from workbench.models.quantisation import Method
 from workbench.models.quantise import Scheme, allow_training
 from workbench.models.source import ModelSource, is_cached
 from workbench.models.weights import Kernel, kernel_for, read_model
@@ -23,7 +24,7 @@ def read_in_memory(
     device: torch.device,
     attention: Kernel,
     scheme: Scheme | None,
-    method: str | None,
+    method: Method | None,
     precision: str,
     trust_remote_code: bool,
 ) -> Any:

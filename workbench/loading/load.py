@@ -168,11 +168,14 @@ def load_model(
         lm = LanguageModel(model, tokenizer, row, **told)
         require_vocabulary(lm)
     else:
-        with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
-            with only_first_layers(model, spec) if streamed else nullcontext():
-                lm = LanguageModel(model, tokenizer, derive_architecture(model), **told)
-                require_vocabulary(lm)  # the checks pad
-                row = verify(lm).architecture
+        with (
+            explain_errors(spec, source),
+            task(f"verifying {short_name(spec)}"),
+            only_first_layers(model, spec) if streamed else nullcontext(),
+        ):
+            lm = LanguageModel(model, tokenizer, derive_architecture(model), **told)
+            require_vocabulary(lm)  # the checks pad
+            row = verify(lm).architecture
         lm = LanguageModel(model, tokenizer, row, **told)
         write_certificate(first_layers if streamed else whole, row)
     set_precision(lm, computed)

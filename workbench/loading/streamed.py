@@ -24,7 +24,7 @@ from workbench.stream.skeleton import build_skeleton, layers_path
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 FIRST_LAYERS = "+first-layers"
-"""Added to the revision under which it is kept what was verified on a model's first layers alone."""
+"""Added to the revision under which is kept what was verified on first layers alone."""
 
 
 def require_streamable(spec: str, quantised: bool, precision: str) -> None:

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import Cache
 
+from workbench.errors import WorkbenchError
 from workbench.stream.layer_weights import LayerWeights
 from workbench.stream.rounds import close_stream, current_rounds, open_stream
 from workbench.stream.tasks import Task, current_task
@@ -90,6 +92,11 @@ class LayerGate:
         skip = self._skip_of(task)
         if skip is not None:
             return skip(*args, **kwargs)
+        if torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(args)):
+            raise WorkbenchError(
+                "gradients need every layer in memory, and this model is read layer by layer: set "
+                "model.placement=device"
+            )
         if task is None:
             with self.stream.filled(self.layer):
                 return self._forward(*args, **kwargs)

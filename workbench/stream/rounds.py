@@ -77,9 +77,7 @@ class Rounds:
         self._live: set[Task] = set()
         self._bar: progress.Task | None = None
 
-    def run(
-        self, works: Sequence[Callable[[], Result]], description: str | None
-    ) -> list[Result]:
+    def run(self, works: Sequence[Callable[[], Result]], description: str | None) -> list[Result]:
         """Run tasks from outside of any, see :func:`run_together`."""
         token = _rounds.set(self)
         tasks = [Task(work) for work in works]

@@ -95,7 +95,7 @@ def _by_layer(
 ) -> tuple[list[list[ParameterSource]], list[ParameterSource]]:
     """Return the sources of every layer's parameters, and those of all others."""
     layers: list[list[ParameterSource]] = [[] for _ in range(count)]
-    outside = []
+    outside: list[ParameterSource] = []
     for source in sources:
         inside = re.match(rf"{re.escape(path)}\.(\d+)\.", source.name)
         (layers[int(inside.group(1))] if inside else outside).append(source)

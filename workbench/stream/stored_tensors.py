@@ -93,7 +93,8 @@ def _files(folder: Path) -> list[Path]:
     index, single = folder / INDEX, folder / SINGLE
     if index.exists():
         try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            names = sorted(set(weight_map.values()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WorkbenchError(
                 f"{index} names no files of weights: download the model again"
