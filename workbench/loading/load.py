@@ -80,6 +80,7 @@ def load_model(
     anew: bool = False,
     placement: Placement = "device",
     most_waiting_bytes: int = MOST_WAITING_BYTES,
+    spill_folder: Path | None = None,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 
@@ -106,7 +107,9 @@ def load_model(
         anew: verify the model even if it was verified before.
         placement: "device" to hold the whole model on one device, "stream" to read one layer after
             another when passes need it (:mod:`workbench.loading.streamed`).
-        most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold.
+        most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold in
+            memory; beyond it they wait in files.
+        spill_folder: of these files; None for the system's temporary ones.
 
     Raises:
         WorkbenchError: anything the person can mend: unknown id or family, damaged files, no
@@ -148,7 +151,12 @@ def load_model(
         if streamed:
             require_streamable(spec, scheme is not None or method is not None, computed)
             model = open_streamed(
-                spec, source, config, **wanted, most_waiting_bytes=most_waiting_bytes
+                spec,
+                source,
+                config,
+                **wanted,
+                most_waiting_bytes=most_waiting_bytes,
+                spill_folder=spill_folder,
             )
         else:
             model = read_in_memory(

@@ -4,12 +4,14 @@ The configuration, the tokenizer and everything outside the layers are loaded as
 (:func:`workbench.loading.load_model`); the layers stay in their files. The model is verified as any
 other, on passes through its first layers alone: as many as show every kind of layer it has.
 
-What it takes in memory: embedding and head, two layers, and what the caller's batches hold while
-they wait, at most ``most_waiting_bytes``.
+What it takes in memory: embedding and head, two layers, what the one batch that runs needs, and
+what the others hold while they wait, at most ``most_waiting_bytes``; beyond that they wait in
+files.
 """
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from workbench.models.source import ModelSource
 from workbench.models.weights import Kernel
 from workbench.stream.gates import LayerStream
 from workbench.stream.skeleton import build_skeleton, layers_path
+from workbench.stream.spill import SpillFolder
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 FIRST_LAYERS = "+first-layers"
@@ -56,8 +59,13 @@ def open_streamed(
     attention: Kernel,
     trust_remote_code: bool,
     most_waiting_bytes: int,
+    spill_folder: Path | None,
 ) -> Any:
     """Return the transformers model at ``source`` with gates at its layers.
+
+    Args:
+        most_waiting_bytes: memory bound of what batches hold that wait for a layer.
+        spill_folder: where they go beyond it; None for the system's temporary files.
 
     Raises:
         WorkbenchError: for a checkpoint or a model that cannot be read layer by layer.
@@ -72,7 +80,8 @@ def open_streamed(
         trust_remote_code=trust_remote_code,
     )
     layers = list(model.get_submodule(layers_path(model, spec)))
-    LayerStream(layers, weights, most_waiting_bytes)
+    folder = Path(tempfile.gettempdir()) if spill_folder is None else spill_folder
+    LayerStream(layers, weights, most_waiting_bytes, SpillFolder(folder))
     return model
 
 

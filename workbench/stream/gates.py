@@ -9,7 +9,7 @@ to it, for itself alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -19,7 +19,8 @@ from transformers import Cache
 
 from workbench.errors import WorkbenchError
 from workbench.stream.layer_weights import LayerWeights
-from workbench.stream.rounds import close_stream, current_rounds, open_stream
+from workbench.stream.rounds import Rounds, close_stream, current_rounds, open_stream
+from workbench.stream.spill import Moved, SpillFolder, bring_back
 from workbench.stream.tasks import Task, current_task
 
 Forward = Callable[..., Any]
@@ -32,12 +33,17 @@ class LayerStream:
         layers: the modules, first to last.
         weights: what reads their weights.
         most_waiting_bytes: what the tensors of tasks that wait may take together.
+        spill: where they go beyond that.
     """
 
     def __init__(
-        self, layers: Sequence[nn.Module], weights: LayerWeights, most_waiting_bytes: int
+        self,
+        layers: Sequence[nn.Module],
+        weights: LayerWeights,
+        most_waiting_bytes: int,
+        spill: SpillFolder,
     ) -> None:
-        self.weights = weights
+        self.weights, self.spill = weights, spill
         self.most_waiting_bytes = most_waiting_bytes
         self.gates = [LayerGate(self, number, layer) for number, layer in enumerate(layers)]
         open_stream(self)
@@ -103,7 +109,9 @@ class LayerGate:
         if not self.stream.weights.is_filled(self.layer):
             rounds = current_rounds()
             assert rounds is not None
-            rounds.wait_for(self, held_bytes((args, kwargs)))
+            moved = self._settle(rounds, task, (args, kwargs))
+            rounds.wait_for(self, task)
+            bring_back(moved)
         return self._forward(*args, **kwargs)
 
     @contextmanager
@@ -115,6 +123,17 @@ class LayerGate:
             yield
         finally:
             own.pop()
+
+    def _settle(self, rounds: Rounds, task: Task, values: Any) -> Moved:
+        """Note what a task holds that comes here, and spill it where it is more than its room."""
+        spill, held = self.stream.spill, [*_tensors(values), *task.tensors_kept()]
+        # The states a pass begins with stay in its frame to its end.
+        task.keep(next(_tensors(values)))
+        moved: Moved = ()
+        if held_bytes(held, spill) > rounds.room_for(task):
+            moved = spill.spill(held)
+        rounds.note_waiting(task, held_bytes(held, spill))
+        return moved
 
     def remove(self) -> None:
         """Give the layer its own forward back."""
@@ -135,10 +154,12 @@ def gate_of(layer: nn.Module) -> LayerGate | None:
     return forward if isinstance(forward, LayerGate) else None
 
 
-def held_bytes(values: Any) -> int:
-    """Return the bytes of all tensors in nested arguments and caches, what they share once."""
+def held_bytes(tensors: Iterable[Tensor], spill: SpillFolder) -> int:
+    """Return the bytes of tensors, what they share once and without what lies in files."""
     sizes: dict[int, int] = {}
-    for tensor in _tensors(values):
+    for tensor in tensors:
+        if spill.holds(tensor):
+            continue
         storage = tensor.untyped_storage()
         sizes[storage.data_ptr()] = storage.nbytes()
     return sum(sizes.values())

@@ -5,9 +5,9 @@ A round begins at the first layer and ends at the last. A task whose pass ends e
 later layer or is its second joins where it waits. So a round reads the layers once however many
 tasks there are, and as many rounds are needed as the task with the most passes makes.
 
-The tensors that waiting tasks hold are counted. Where they would exceed a stated bound, no further
-tasks are started until some have ended: then the weights are read more often, which ``rounds`` and
-``bytes_read`` show, and nothing else changes.
+The tensors that waiting tasks hold are counted, so that a gate can put them into files where they
+exceed a stated bound (:mod:`workbench.stream.spill`). What tasks return, and what they keep of
+their own besides, is their caller's.
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ class Rounds:
 
     def __init__(self, most_waiting_bytes: int) -> None:
         self.most_waiting_bytes = most_waiting_bytes
-        self.peak_waiting_bytes = 0
+        self.waiting_bytes = 0
         self.stack = getcurrent()
-        self._unstarted: deque[Task] = deque()
         self._ready: deque[Task] = deque()
         self._waiting: dict[LayerGate, list[Task]] = {}
         self._live: set[Task] = set()
@@ -81,7 +80,7 @@ class Rounds:
         """Run tasks from outside of any, see :func:`run_together`."""
         token = _rounds.set(self)
         tasks = [Task(work) for work in works]
-        self._unstarted.extend(tasks)
+        self._ready.extend(tasks)
         try:
             with progress.task(f"{description or 'passes'}, layer by layer") as self._bar:
                 self._go_round(tasks)
@@ -97,21 +96,26 @@ class Rounds:
         assert parent is not None
         tasks = [Task(work, parent) for work in works]
         parent.children = len(tasks)
-        self._unstarted.extendleft(reversed(tasks))
+        self._ready.extend(tasks)
         if tasks:
             give_way(self.stack)
         _raise_first(tasks)
         return [task.result for task in tasks]
 
-    def wait_for(self, gate: LayerGate, held: int) -> None:
-        """Let the current task wait for a layer; it holds tensors of ``held`` bytes."""
-        task = current_task()
-        assert task is not None
-        task.waiting_bytes = held
+    def wait_for(self, gate: LayerGate, task: Task) -> None:
+        """Let ``task``, which runs, wait for a layer."""
         self._waiting.setdefault(gate, []).append(task)
-        self.peak_waiting_bytes = max(self.peak_waiting_bytes, self._held())
         gate.stream.expect(gate.layer)
         give_way(self.stack)
+
+    def room_for(self, task: Task) -> int:
+        """Return what ``task`` may hold in memory, given what the others hold."""
+        return self.most_waiting_bytes - (self.waiting_bytes - task.waiting_bytes)
+
+    def note_waiting(self, task: Task, held: int) -> None:
+        """Note that ``task`` holds tensors of ``held`` bytes in memory."""
+        self.waiting_bytes += held - task.waiting_bytes
+        task.waiting_bytes = held
 
     def _go_round(self, tasks: Sequence[Task]) -> None:
         at: tuple[LayerStream, int] | None = None
@@ -141,17 +145,9 @@ class Rounds:
         return min(after or same or gates, key=lambda gate: gate.layer)
 
     def _start(self) -> None:
-        """Let all tasks go on that can, and start others as long as there is room."""
-        while self._ready or (self._unstarted and self._has_room()):
-            self._step(self._ready.popleft() if self._ready else self._unstarted.popleft())
-
-    def _has_room(self) -> bool:
-        running = [task for task in self._live if not task.children]
-        most = max((task.waiting_bytes for task in running), default=0)
-        return not running or self._held() + most <= self.most_waiting_bytes
-
-    def _held(self) -> int:
-        return sum(task.waiting_bytes for task in self._live)
+        """Let all tasks go on, or begin, that wait for no layer."""
+        while self._ready:
+            self._step(self._ready.popleft())
 
     def _step(self, task: Task) -> None:
         self._live.add(task)
@@ -159,6 +155,7 @@ class Rounds:
         if not task.done:
             return
         self._live.discard(task)
+        self.note_waiting(task, 0)
         if task.parent is None:
             if task.error is not None:
                 raise task.error
@@ -172,11 +169,12 @@ class Rounds:
     def _end_siblings(self, failed: Task) -> None:
         parent = failed.parent
         assert parent is not None
-        for other in [*self._live, *self._unstarted]:
+        for other in list(self._live):
             if other is not parent and other.descends_from(parent):
                 other.cancel()
                 self._live.discard(other)
-        self._unstarted = deque(t for t in self._unstarted if not t.descends_from(parent))
+                self.note_waiting(other, 0)
+        self._ready = deque(t for t in self._ready if t is parent or not t.descends_from(parent))
         for gate, tasks in list(self._waiting.items()):
             left = [t for t in tasks if t is parent or not t.descends_from(parent)]
             if left:

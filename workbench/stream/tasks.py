@@ -13,6 +13,7 @@ a task are not told apart, so streamed models carry none.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
@@ -30,7 +31,8 @@ class Task:
     Attributes:
         parent: the task that started it, None for none.
         children: how many tasks it waits for.
-        waiting_bytes: what the tensors take that it holds while it waits for a layer.
+        waiting_bytes: what the tensors take that it holds in memory while it waits for a layer.
+        kept: what it keeps of a pass besides the states that the next layer gets.
     """
 
     work: Callable[[], Any]
@@ -40,8 +42,19 @@ class Task:
     children: int = 0
     done: bool = False
     waiting_bytes: int = 0
+    kept: list[weakref.ref[Any]] = field(default_factory=list, repr=False)
     context: Context = field(default_factory=copy_context, repr=False)
     stack: Any = field(default=None, repr=False)
+
+    def keep(self, tensor: Any) -> None:
+        """Note a tensor that this task holds while it waits, as long as somebody refers to it."""
+        self.kept.append(weakref.ref(tensor))
+
+    def tensors_kept(self) -> list[Any]:
+        """Return the noted tensors that are still there."""
+        alive = [(ref, tensor) for ref in self.kept if (tensor := ref()) is not None]
+        self.kept = [ref for ref, _ in alive]
+        return [tensor for _, tensor in alive]
 
     def descends_from(self, other: Task) -> bool:
         """Return whether this is the task ``other``, or was started by it or its descendants."""
@@ -101,6 +114,13 @@ def _same_gradient_mode() -> Iterator[None]:
         yield
     finally:
         torch.set_grad_enabled(grad)
+
+
+def note_kept(tensor: Any) -> None:
+    """Note that the current task, if there is one, keeps a tensor while it waits."""
+    task = current_task()
+    if task is not None:
+        task.keep(tensor)
 
 
 def for_this_task(hook: Callable[..., Any]) -> Callable[..., Any]:
