@@ -45,7 +45,7 @@ def test_a_streamed_model_knows_its_stream(
     assert stream_of(lm) is None
     assert stream_of(streamed) is stream
     require_in_memory(lm, "an adapter")
-    with pytest.raises(WorkbenchError, match="set model.placement=device"):
+    with pytest.raises(WorkbenchError, match=r"set model\.placement=device"):
         require_in_memory(streamed, "an adapter")
     stream.close()
     assert stream_of(streamed) is None

@@ -44,5 +44,5 @@ def test_small_ones_and_views_of_larger_ones_stay(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorkbenchError, match="no folder .*missing to spill into"):
+    with pytest.raises(WorkbenchError, match=r"no folder .*missing to spill into"):
         SpillFolder(tmp_path / "missing")

@@ -43,7 +43,7 @@ def test_an_index_joins_several_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_such_files_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorkbenchError, match="holds neither model.safetensors nor"):
+    with pytest.raises(WorkbenchError, match=r"holds neither model\.safetensors nor"):
         stored_tensors(tmp_path)
 
 

@@ -87,15 +87,15 @@ def bench_stream(
             if "memory" in parts:
                 found |= measure_apart(Path(place), shape, groups, weights)
             if "pass" in parts:
-                found |= _beside_memory("pass", Path(place), shape, groups, repeats)
+                found |= _over_memory("pass", Path(place), shape, groups, repeats)
             if "library" in parts:
-                found |= _beside_accelerate(Path(place), shape, rows)
+                found |= _over_accelerate(Path(place), shape, rows)
     if "layer" in parts:
         rows = _random_rows(layer_prompts, layer_tokens, layer.vocabulary)
         groups = [rows[n : n + 8] for n in range(0, layer_prompts, 8)]
         with tempfile.TemporaryDirectory(dir=folder) as place:
             write_checkpoint(Path(place), layer)
-            found |= _beside_memory("layer", Path(place), layer, groups, repeats)
+            found |= _over_memory("layer", Path(place), layer, groups, repeats)
     return found
 
 
@@ -118,7 +118,7 @@ def _random_rows(count: int, tokens: int, vocabulary: int) -> list[list[int]]:
     return torch.randint(3, vocabulary, (count, tokens), generator=drawn).tolist()
 
 
-def _beside_memory(
+def _over_memory(
     name: str,
     folder: Path,
     shape: StreamShape,
@@ -153,7 +153,7 @@ def _beside_memory(
     }
 
 
-def _beside_accelerate(
+def _over_accelerate(
     folder: Path, shape: StreamShape, rows: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
     """Compare with accelerate's disk offload of the same layers, one prompt a batch."""
