@@ -34,8 +34,8 @@ parameters = BottleneckParameters(
     interventions=True,  # take out, swap, push and put onto the numbers the probe's direction
     ceiling=True,  # find the heads and MLPs that write the ceiling
     ceiling_questions=8,  # questions they are found on, and as many for a test
-    ceiling_told=40,  # held-out questions that the text is to tell without them
-    condition_questions=200,  # training questions read of the adapter taught on shuffled targets
+    ceiling_told=32,  # held-out questions that the text is to tell without them
+    condition_questions=140,  # training questions read of the adapter taught on shuffled targets
     curriculum=False,  # teach the two-stage curriculum and follow both stages
 )
 

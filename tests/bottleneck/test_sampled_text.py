@@ -3,9 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.bottleneck.sampled_text import sampled_auroc2, sum_distribution, tempered
+from workbench.bottleneck.sampled_text import (
+    SampledAuroc2,
+    sampled_auroc2,
+    sum_distribution,
+    tempered,
+)
 from workbench.errors import WorkbenchError
 from workbench.measure import Bootstrap, auroc2, auroc2_within
+from workbench.measure.discrimination import Grouped, auroc2_of_groups
 
 DRAW = Bootstrap(200, 0)
 RNG = np.random.default_rng(0)
@@ -75,3 +81,13 @@ def test_at_temperature_zero_the_most_probable_value_is_said() -> None:
     mode = np.asarray(VALUES)[P.argmax(axis=1)]
     found = sampled_auroc2(P, VALUES, CORRECT, DRAW, draws=1, temperature=0.0)
     assert found.value == pytest.approx(auroc2(mode, CORRECT))
+
+
+@pytest.mark.parametrize(("n", "draws"), [(12, 3), (60, 1)], ids=["pairs", "sums"])
+def test_pairs_and_sums_give_one_number(n: int, draws: int) -> None:
+    sums, correct = sum_distribution(P[:n], VALUES, draws), np.arange(n) % 3 == 0
+    counts = RNG.multinomial(n, np.full(n, 1 / n), 40).astype(float)
+    right, wrong = (counts @ (sums * side[:, None]) for side in (correct, ~correct))
+    np.testing.assert_allclose(
+        SampledAuroc2(sums, correct)(counts), auroc2_of_groups(Grouped(right, wrong)), rtol=1e-9
+    )

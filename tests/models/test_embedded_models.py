@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from workbench.models.embedded_models import DEFAULT_SPEC, EMBEDDED
+from workbench.models.embedded_models import DEFAULT_SPEC, EMBEDDED, title_of
 
 
 def test_every_row_pins_wheels_and_file_and_no_two_share_a_name_or_a_variable() -> None:
@@ -32,3 +32,10 @@ def test_the_sizes_are_those_of_the_published_files() -> None:
     layer = 2 * width**2 + 2 * width * keys + 3 * width * mlp + 2 * width + width + 2 * keys
     assert row.n_weights == 28 * layer + width + 2 * tokens * width
     assert row.converted_bytes == 4 * row.n_weights
+
+
+def test_pages_call_a_model_by_its_own_name() -> None:
+    assert title_of("default") == "SmolLM2-135M-Instruct"
+    assert title_of("qwen-1.5b") == "Qwen2.5-Coder-1.5B-Instruct"
+    assert title_of("org/some-model") == "org/some-model"
+    assert title_of("/home/somebody/models/mine") == "mine"

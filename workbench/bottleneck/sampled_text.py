@@ -26,6 +26,7 @@ from workbench.errors import WorkbenchError
 from workbench.measure import Bootstrap, Estimate, bootstrap_counts
 from workbench.measure.discrimination import Grouped, auroc2_of_groups, mean_over_domains
 from workbench.measure.inputs import checked_domain
+from workbench.measure.weighted import ratio
 
 FINEST = 10_000
 """The most steps between the scale's smallest and largest value that sums are counted in."""
@@ -84,13 +85,31 @@ def _places(values: Sequence[float]) -> list[int]:
 class SampledAuroc2:
     """AUROC2 of sampled confidence as a function of how often each question is counted: [r, n] ->
     [r].
+
+    Counts meet either every pair's chance that the right answer gets the larger sum, or all
+    answers' sums, whichever is smaller.
     """
 
     def __init__(self, sums: Floats, correct: Bools) -> None:
-        self._right, self._wrong = sums * correct[:, None], sums * ~correct[:, None]
+        self._right, self._wrong = np.flatnonzero(correct), np.flatnonzero(~correct)
+        self._sums = sums[self._right], sums[self._wrong]
+        pairs = len(self._right) * len(self._wrong)
+        self._wins = _wins(*self._sums) if pairs <= sums.size else None
 
     def __call__(self, counts: Floats) -> Floats:
-        return auroc2_of_groups(Grouped(counts @ self._right, counts @ self._wrong))
+        right, wrong = counts[:, self._right], counts[:, self._wrong]
+        if self._wins is None:
+            return auroc2_of_groups(Grouped(right @ self._sums[0], wrong @ self._sums[1]))
+        wins = ((right @ self._wins) * wrong).sum(axis=1)
+        return ratio(wins, right.sum(axis=1) * wrong.sum(axis=1))
+
+
+def _wins(right: Floats, wrong: Floats) -> Floats:
+    """Return the chance [right, wrong] that the one's sum is larger, half for ties, from the
+    distributions [right, sums] and [wrong, sums].
+    """
+    found: Floats = right @ (wrong.cumsum(axis=1) - wrong / 2).T
+    return found
 
 
 class SampledAuroc2Within:

@@ -35,6 +35,7 @@ from workbench.loop import run_stages
 from workbench.loop.run import Run
 from workbench.measure import Estimate, wilson_interval
 from workbench.models import LanguageModel
+from workbench.models.embedded_models import title_of
 from workbench.models.turn import History
 from workbench.pipeline.stages import STRICT, Reuse, Stage
 from workbench.pipeline.store import RunStore, StageStore
@@ -230,7 +231,7 @@ def page_of(results: ElicitationResults) -> Page:
     """Return the page: the summary, with the table as a file."""
     config = results.config
     return Page(
-        f"How sure does {config.model.shown} say it is, asked as {config.elicit.format}?",
+        f"How sure does {title_of(config.model.name)} say it is, asked as {config.elicit.format}?",
         [],
         results.summary,
         config.model_dump(mode="json"),

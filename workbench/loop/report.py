@@ -36,6 +36,7 @@ from workbench.loop.tables import headline_tables, measures_table, sample_answer
 from workbench.loop.verdicts import verdict_tables
 from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
+from workbench.models.embedded_models import title_of
 from workbench.models.fingerprint import sha256_of
 from workbench.pipeline.costs import seconds
 from workbench.pipeline.store import StageStore
@@ -69,7 +70,7 @@ def loop_page(context: Run, found: LoopResults) -> Page:
     """
     readouts, measures = found.readouts, found.measures
     return Page(
-        f"Does {context.config.model.shown} know when it is wrong?",
+        f"Does {title_of(context.config.model.name)} know when it is wrong?",
         loop_sections(context, found),
         {**found.summary(), **seconds(context, ("report",))},
         context.config.model_dump(mode="json"),
@@ -107,7 +108,8 @@ def caption_of(context: Run, what: str) -> str:
     facts = context.stage("answer").facts()
     method = facts.get("quantisation", "none")
     weights = "" if method == "none" else f", weights quantised by {method}"
-    return f"{what}, {context.config.model.shown}, matrix products in {facts['precision']}{weights}"
+    model = title_of(context.config.model.name)
+    return f"{what}, {model}, matrix products in {facts['precision']}{weights}"
 
 
 def bottleneck(readouts: Readouts, measures: Measures, caption: str) -> Section:

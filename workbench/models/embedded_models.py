@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from workbench.files.local_names import local_name
+
 DEFAULT_SPEC = "default"
 
 
@@ -135,3 +137,10 @@ _ROWS = (
     ),
 )
 EMBEDDED: Mapping[str, EmbeddedModel] = {row.name: row for row in _ROWS}
+
+
+def title_of(name: str) -> str:
+    """Return what pages call the model that is loaded by ``name``: an embedded one's title, any
+    other's name without the folders above it.
+    """
+    return EMBEDDED[name].title if name in EMBEDDED else local_name(name)

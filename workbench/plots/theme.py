@@ -37,12 +37,7 @@ CHANCE = 0.5
 Role = Literal["before", "after", "control", "probe"]
 """The meaning of a series."""
 
-_COLOURS: Mapping[Role, str] = {
-    "before": GREY,
-    "after": BLUE,
-    "control": ORANGE,
-    "probe": GREEN,
-}
+_COLOURS: Mapping[Role, str] = {"before": GREY, "after": BLUE, "control": ORANGE, "probe": GREEN}
 _CONTROLS = (
     (PURPLE, "dash"),
     (RED, "dashdot"),

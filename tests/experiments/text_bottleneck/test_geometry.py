@@ -19,7 +19,8 @@ from workbench.bottleneck.geometry import (
     RANK,
     WITH_CONFIDENCE,
 )
-from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, CONTROL
+from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE
 from workbench.experiments.text_bottleneck.geometry import (
     DRAWS,
     JACOBIAN,
@@ -66,7 +67,7 @@ def table(results: BottleneckResults) -> pd.DataFrame:
 
 
 def test_every_quantity_stands_at_every_layer(table: pd.DataFrame) -> None:
-    assert list(dict.fromkeys(table["condition"])) == [BEFORE.name, AFTER.name, CONTROL.name]
+    assert list(dict.fromkeys(table["condition"])) == [BEFORE.name, AFTER.name]
     named = ["condition", "quantity", "direction", "form", "space", "readout", "random"]
     layers = table.groupby(named)["layer"].agg(lambda each: tuple(sorted(each)))
     assert set(layers) == {tuple(range(LAYERS))}
@@ -125,11 +126,12 @@ def test_at_the_last_layer_both_readouts_hold_stated_confidence(table: pd.DataFr
 def test_the_page_shows_what_the_table_holds(
     results: BottleneckResults, table: pd.DataFrame, tmp_path: Path
 ) -> None:
-    labels = {each.when: each.label for each in results.conditions}
+    compared = [each for each in results.conditions if each.when != "control"]
+    labels = {each.when: each.label for each in compared}
     section = geometry_section(table, labels, "caption")
     curves = [trace for trace in section.figure.data if trace.fill is None]
-    assert len(curves) == 3 * sum(len(shown) for _, shown, _ in FIGURE_ROWS)
-    layers = {each.when: each.layers[AT_CONFIDENCE] for each in results.conditions}
+    assert len(curves) == 2 * sum(len(shown) for _, shown, _ in FIGURE_ROWS)
+    layers = {each.when: each.layers[AT_CONFIDENCE] for each in compared}
     lines = geometry_rows(table, labels, layers)
     assert len(lines) == len(curves)
     first = FIGURE_ROWS[0][1][0].of(table[table["condition"] == "before"])
@@ -148,3 +150,18 @@ def test_it_can_be_left_out(place: Path, results: BottleneckResults) -> None:
     assert found.geometry is None
     assert "geometry" not in page_of(found).figures
     assert found.summary() == pytest.approx(results.summary(), nan_ok=True)
+
+
+def test_further_conditions_are_named(place: Path) -> None:
+    alone = {"lens": False, "interventions": False, "ceiling": False}
+    with pytest.raises(WorkbenchError, match="geometry_conditions names 'first_stage'"):
+        run_bottleneck(
+            None,
+            place,
+            BottleneckParameters(**alone, geometry_conditions=("first_stage",)),
+            figures=place.parent / "figures",
+        )
+    named = BottleneckParameters(**alone, geometry_conditions=("control",))
+    found = run_bottleneck(None, place, named, figures=place.parent / "figures")
+    assert found.geometry is not None
+    assert set(found.geometry["condition"]) == {"before", "after", "control"}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from workbench.bottleneck.rank_one_map import Strength, candidates, standardise
+from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.condition_model import NONE, PROBE, ConditionModel
 from workbench.experiments.text_bottleneck.conditions import BEFORE, conditions_of
 from workbench.experiments.text_bottleneck.intervention_page import (
@@ -130,7 +131,7 @@ def test_every_change_has_its_controls(stage: StageStore, found: Interventions) 
 def test_removal_and_push_are_those_of_plain_hooks(run: Run, stage: StageStore) -> None:
     """One question at one layer, by forward hooks on the model and nothing else."""
     lm, trie = run.lm, run.scale_tokens.trie
-    model = ConditionModel(run, lm, BEFORE, InterventionPlan().spread(lm.n_layers))
+    model = ConditionModel(run, lm, BEFORE, InterventionPlan().layers_of(lm.n_layers))
     layer = model.layers[0]
     row = int(stage.table(PUSHES)[ROW].iloc[0])
     prompt = list(model.conversations(np.array([row]))[0].tokens)
@@ -166,7 +167,7 @@ def test_the_map_is_chosen_on_training_questions_alone(run: Run, stage: StageSto
     assert set(table[ROW]) == set(split.test)
     chosen = Strength(**facts["map"])
     lm = run.lm
-    model = ConditionModel(run, lm, BEFORE, InterventionPlan().spread(lm.n_layers))
+    model = ConditionModel(run, lm, BEFORE, InterventionPlan().layers_of(lm.n_layers))
     tried = candidates(model.layers, 1.0)
     assert chosen.strength in {each.strength for each in tried}
     at = model.layers.index(chosen.layer)
@@ -203,7 +204,11 @@ def test_measures_are_of_the_tables(run: Run, stage: StageStore, found: Interven
         assert each.lost[EXPECTED].value == pytest.approx(lost, nan_ok=True)
     assert set(found.left) == {*DRAWN}
     for name, left in stage.tensors(LEFT).items():
-        assert left.shape == (len(split.test), len(found.left[name])) == (len(split.test), 3)
+        assert (
+            left.shape
+            == (len(split.test), len(found.left[name]))
+            == (len(split.test), len(found.layers))
+        )
 
 
 def test_the_page_shows_every_change(found: Interventions) -> None:
@@ -216,3 +221,11 @@ def test_the_page_shows_every_change(found: Interventions) -> None:
     assert len(tables["swapped.csv"]) == len(found.swaps) * len(found.layers)
     assert map_rows(by_name)[0]["after layer"] == str(found.mapped.chosen.layer)
     assert intervention_tables({}) == {}
+
+
+def test_layers_are_two_thirds_up_and_the_last_or_those_named() -> None:
+    assert InterventionPlan().layers_of(30) == [19, 29]
+    assert InterventionPlan().layers_of(2) == [1]
+    assert InterventionPlan((4, 0)).layers_of(5) == [0, 4]
+    with pytest.raises(WorkbenchError, match="names layer 5, but the model's layers are 0 to 4"):
+        InterventionPlan((5,)).layers_of(5)

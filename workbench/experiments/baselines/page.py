@@ -6,6 +6,7 @@ import pandas as pd
 
 from workbench.elicit.baselines.compare import Compared, compared_table
 from workbench.experiments.baselines.results import BaselineResults, BaselineRun, summary_of
+from workbench.models.embedded_models import title_of
 from workbench.plots.baseline_costs import BaselineCosts, CostedBaseline
 from workbench.report import Page, Section
 
@@ -26,7 +27,7 @@ def page_of(results: BaselineResults) -> Page:
     for name, run in runs.items():
         tables |= {f"{name}.csv": compared_table(run.found), f"{name}_scores.csv": run.table}
     return Page(
-        f"What does {config.model.shown} know without training?",
+        f"What does {title_of(config.model.name)} know without training?",
         [
             Section(
                 f"Discrimination against cost: {name} questions",

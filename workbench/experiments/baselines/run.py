@@ -29,6 +29,7 @@ from workbench.experiments.questions import experiment_questions
 from workbench.loop.answers import answers, save_answers
 from workbench.loop.inputs import inputs_of
 from workbench.loop.run import Run
+from workbench.models.embedded_models import title_of
 from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 from workbench.pipeline.store import ROW, RunStore, StageStore, fingerprint
 from workbench.questions import Question, choice_questions
@@ -200,7 +201,7 @@ def _measured(
     )
     caption = (
         f"{len(correct)} questions, {100 * correct.mean():.0f} % answered rightly, "
-        f"{config.model.shown}, matrix products in "
+        f"{title_of(config.model.name)}, matrix products in "
         f"{context.stage(ANSWER).facts()['precision']}, {settings.samples} samples at temperature "
         f"{settings.temperature:g}"
     )

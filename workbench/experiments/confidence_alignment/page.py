@@ -17,6 +17,7 @@ import pandas as pd
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Combination
 from workbench.experiments.confidence_alignment.results import READOUTS, AlignmentResults, stated_of
 from workbench.measure.alignment import Split
+from workbench.models.embedded_models import title_of
 from workbench.pipeline.store import ROW
 from workbench.plots import AlignmentGrid, EstimateRow, EstimateRows, FourCells, GridCell
 from workbench.report import Page, Section
@@ -109,8 +110,8 @@ def caption_of(results: AlignmentResults) -> str:
     """Return the caption that says what the figures were measured on."""
     read = results.confidences
     return (
-        f"{len(read.questions)} choice questions, {results.config.model.shown}, matrix products in "
-        f"{read.precision}"
+        f"{len(read.questions)} choice questions, {title_of(results.config.model.name)}, matrix "
+        f"products in {read.precision}"
     )
 
 
@@ -209,7 +210,7 @@ def page_of(results: AlignmentResults) -> Page:
     come from.
     """
     return Page(
-        f"Does {results.config.model.shown} say how sure it is?",
+        f"Does {title_of(results.config.model.name)} say how sure it is?",
         sections(results),
         summary_of(results),
         results.config.model_dump(mode="json"),

@@ -25,6 +25,7 @@ from workbench.experiments.known_circuits.tables import (
     tables_of,
 )
 from workbench.measure import flat_summary
+from workbench.models.embedded_models import title_of
 from workbench.plots import AttributionScatter, EstimateRow, EstimateRows, ScatterGroup
 from workbench.report import Page, Section
 
@@ -43,9 +44,9 @@ def page_of(results: CircuitResults) -> Page:
         "run": config.model_dump(mode="json"),
     }
     precision = next(iter(results.tasks.values())).precision
-    caption = f"{config.model.shown}, seed {config.seed}, matrix products in {precision}"
+    caption = f"{title_of(config.model.name)}, seed {config.seed}, matrix products in {precision}"
     return Page(
-        f"Are known circuits found in {config.model.shown}?",
+        f"Are known circuits found in {title_of(config.model.name)}?",
         [one for found in results.tasks.values() for one in task_sections(found, caption)],
         flat_summary(circuit_summary(results)),
         configuration,

@@ -27,6 +27,7 @@ from workbench.experiments.league.page import DECIDING, league_page, sections
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.recipes.run import teach_recipe
 from workbench.measure import Bootstrap
+from workbench.models.embedded_models import title_of
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.report import Page, Section
 from workbench.teach.recipes import RECIPES, check_needs, recipe_named
@@ -131,7 +132,7 @@ def run_league(
 
 def caption_of(config: RunConfig, seeds: int) -> str:
     """Return the caption of figures: the model and the number of trainings."""
-    return f"{config.model.shown}, {seeds} seed{'s' * (seeds > 1)}"
+    return f"{title_of(config.model.name)}, {seeds} seed{'s' * (seeds > 1)}"
 
 
 def page_of(results: LeagueResults) -> Page:

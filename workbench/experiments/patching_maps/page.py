@@ -21,6 +21,7 @@ from workbench.experiments.patching_maps.read import (
 )
 from workbench.experiments.patching_maps.results import PatchingResults
 from workbench.measure.interval import IntervalCurve
+from workbench.models.embedded_models import title_of
 from workbench.patch.verification import Verification
 from workbench.plots import (
     AttributionScatter,
@@ -72,7 +73,7 @@ def page_of(results: PatchingResults) -> Page:
 
     def caption(items: int) -> str:
         return (
-            f"{items} held-out questions, {config.model.shown}, matrix products in "
+            f"{items} held-out questions, {title_of(config.model.name)}, matrix products in "
             f"{results.precision}"
         )
 
@@ -90,7 +91,7 @@ def page_of(results: PatchingResults) -> Page:
     sections.append(scatter_section(results.verification, floor, of_maps))
     sections += claim_sections(results.claim, results.claim_floor, caption(results.claim_items))
     return Page(
-        f"Where does {config.model.shown} write its confidence?",
+        f"Where does {title_of(config.model.name)} write its confidence?",
         sections,
         results.summary(),
         {

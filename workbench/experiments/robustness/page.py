@@ -15,6 +15,7 @@ from workbench.experiments.robustness.tables import (
     windows_table,
 )
 from workbench.experiments.robustness.variants import CRITERION, VARIANTS
+from workbench.models.embedded_models import title_of
 from workbench.pipeline.store import code_version
 from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.report import Page, Section
@@ -61,7 +62,9 @@ def page_of(results: RobustnessResults) -> Page:
 def sections_of(results: RobustnessResults) -> list[Section]:
     """Draw shift and donor slope over layers, a panel a variant and a curve a training."""
     patched = int(results.config.patch.n_questions)
-    caption = f"{results.config.model.shown}, {patched} held-out questions, the same for all"
+    caption = (
+        f"{title_of(results.config.model.name)}, {patched} held-out questions, the same for all"
+    )
     return [
         Section(
             "Whose confidence is it, in every training",

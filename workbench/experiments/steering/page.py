@@ -15,14 +15,16 @@ from workbench.experiments.steering.results import (
 )
 from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
+from workbench.models.embedded_models import title_of
 from workbench.plots.steering import SteeringCurves, SteeringLine
 from workbench.report import Page, Section
 
 
 def page_of(results: SteeringResults) -> Page:
     """Return the page: one figure, the summary with its verdict, and one line per push."""
+    model = title_of(results.config.model.name)
     caption = (
-        f"{results.table['row'].nunique()} held-out questions, {results.config.model.shown}, "
+        f"{results.table['row'].nunique()} held-out questions, {model}, "
         f"matrix products in {results.precision}"
     )
     figure = steering_figure(results.effects, "Steering along the probe's direction", caption)
@@ -33,7 +35,7 @@ def page_of(results: SteeringResults) -> Page:
         "steering",
     )
     return Page(
-        f"Can {results.config.model.shown} be steered into saying what it knows?",
+        f"Can {model} be steered into saying what it knows?",
         [section],
         results.summary,
         {

@@ -18,6 +18,7 @@ from workbench.experiments.text_bottleneck.page import verdict_row, warnings_of,
 from workbench.experiments.text_bottleneck.record import Followed, record_rows
 from workbench.experiments.text_bottleneck.results import ConditionResult
 from workbench.experiments.text_bottleneck.tables import steps_table
+from workbench.models.embedded_models import title_of
 from workbench.pipeline.store import code_version
 from workbench.plots.waterfall import WaterfallFigure
 from workbench.report import Page, Section
@@ -48,7 +49,9 @@ def compare(followed: Sequence[Followed]) -> Page:
             ("What is lost from step to step, AUROC2 within domain", _losses(followed)),
         ],
         notes=(
-            " → ".join(f"{each.name} ({each.results.config.model.shown})" for each in followed),
+            " → ".join(
+                f"{each.name} ({title_of(each.results.config.model.name)})" for each in followed
+            ),
             *_other_questions(followed),
             *(f"{each.name}, {line}" for each in followed for line in warnings_of(each.results)),
         ),

@@ -1,4 +1,4 @@
-"""Measure the geometry of a run's directions after every layer, in every condition.
+"""Measure the geometry of a run's directions after every layer.
 
 One stage a condition. States at the confidence position and probes stand in the run; the model is
 needed for its number readouts: the Jacobian's from one pass over some training questions and a
@@ -43,7 +43,7 @@ from workbench.probe import confidence_direction
 
 LOGIT_LENS, JACOBIAN = READOUTS = ("logit lens", "Jacobian")
 TABLE = "geometry"
-DRAWS = 400
+DRAWS = 200
 LINEARISED_ON, LENS_STATES = 12, 64
 """Questions over which the Jacobian's gradients are means, and the logit lens's and the norm's."""
 

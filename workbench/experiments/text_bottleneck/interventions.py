@@ -1,13 +1,13 @@
 """Change the probe's direction in the states that a run's numbers are read from, before and after
 teaching, and read what the model then says.
 
-One stage a condition, of four packed passes over kept conversations. Taken out and swapped, at
-layers spread over the model: the direction of the base model's probe at the confidence position,
-after teaching also that of the condition's own probe, and the difference of right and wrong
-answers' mean states; beside the first and the last of these a random direction of equal variance.
-Put onto the readout: the probe's reading, by a rank-one map chosen on training questions, beside
-another question's reading and a random target. Pushed: the probe's direction, beside random ones.
-See :mod:`workbench.bottleneck.direction_patches` and :mod:`workbench.bottleneck.rank_one_map`.
+One stage a condition, of four packed passes over kept conversations. Taken out and swapped, after
+a layer two thirds up and the last one: the direction of the base model's probe at the confidence
+position, after teaching also that of the condition's own probe, and the difference of right and
+wrong answers' mean states; beside the first and the last of these a random direction of equal
+variance. Put onto the readout: the probe's reading, by a rank-one map chosen on training questions,
+beside another question's reading and a random target. Pushed: the probe's direction, beside random
+ones. See :mod:`workbench.bottleneck.direction_patches`, :mod:`workbench.bottleneck.rank_one_map`.
 
 The tables hold a line for each held-out question and change: expected and written confidence, as
 shares of certainty. The same questions unpatched stand in them as the change "none".
@@ -43,6 +43,7 @@ from workbench.bottleneck.rank_one_map import (
     unit_of,
 )
 from workbench.bottleneck.readings import read_best
+from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.condition_model import (
     MEANS,
     PROBE,
@@ -64,7 +65,7 @@ DRAWN = (PROBE, MEANS)
 REMOVED, SWAPPED, PUSHED, MAPPED = "removed", "swapped", "pushed", "mapped"
 RANDOM, WHOLE, OTHER = "random", "whole state", "another's reading"
 DIRECTIONS, MAP, PUSHES, LEFT = "directions", "map", "pushes", "left"
-ASKED = 24
+ASKED = 12
 """Training questions whose mean gradient is the readout direction."""
 
 
@@ -73,7 +74,7 @@ class InterventionPlan:
     """How much is patched.
 
     Attributes:
-        layers: how many layers, spread evenly, the last one among them.
+        layers: the layers whose states are changed; none for two, two thirds up and the last one.
         random: random targets of the map.
         patched, pushed: held-out questions that directions are taken out of and swapped between,
             and that are pushed.
@@ -81,17 +82,26 @@ class InterventionPlan:
         lengths: of pushes, in standard deviations of the probe's reading.
     """
 
-    layers: int = 3
+    layers: tuple[int, ...] = ()
     random: int = 2
-    patched: int = 80
-    mapped: int = 80
-    pushed: int = 24
+    patched: int = 64
+    mapped: int = 56
+    pushed: int = 16
     lengths: tuple[float, ...] = (-4.0, -2.0, 2.0, 4.0)
 
-    def spread(self, n_layers: int) -> list[int]:
-        """Return the layers of a model of ``n_layers``."""
-        spread = np.linspace(0, n_layers - 1, self.layers + 1).round().astype(int)[1:]
-        return sorted({*spread.tolist()})
+    def layers_of(self, n_layers: int) -> list[int]:
+        """Return the layers of a model of ``n_layers``, in rising order.
+
+        Raises:
+            WorkbenchError: for a layer that it has not.
+        """
+        wrong = [layer for layer in self.layers if not 0 <= layer < n_layers]
+        if wrong:
+            raise WorkbenchError(
+                f"intervention_layers names layer {wrong[0]}, but the model's layers are 0 to "
+                f"{n_layers - 1}."
+            )
+        return sorted({*(self.layers or (round(2 * (n_layers - 1) / 3), n_layers - 1))})
 
 
 def intervention_stage(name: str) -> str:
@@ -106,7 +116,7 @@ def intervene(
     by direction, what new probes read once it is out of the states, [held-out, layers].
     """
     with model_in(context, condition) as lm:
-        model = ConditionModel(context, lm, condition, plan.spread(lm.n_layers))
+        model = ConditionModel(context, lm, condition, plan.layers_of(lm.n_layers))
         stage.save_table(DIRECTIONS, _directions(model, plan, stage))
         stage.save_table(PUSHES, _pushes(model, plan, stage))
         table, chosen, training = _map(model, plan, stage)

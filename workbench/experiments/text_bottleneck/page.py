@@ -25,6 +25,7 @@ from workbench.experiments.text_bottleneck.results import (
     ConditionResult,
 )
 from workbench.experiments.text_bottleneck.tables import maps_table, sampled_table, steps_table
+from workbench.models.embedded_models import title_of
 from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.plots.waterfall import Panel, WaterfallFigure
 from workbench.report import Page, Section
@@ -35,9 +36,9 @@ def page_of(results: BottleneckResults) -> Page:
     """Return the page: the verdict, the waterfall, the curves over layers, and what a fixed map of
     the output or sampling would make of the text.
     """
-    caption = f"{results.held_out} held-out questions, {results.config.model.shown}"
+    caption = f"{results.held_out} held-out questions, {title_of(results.config.model.name)}"
     return Page(
-        f"Where does {results.config.model.shown} lose what it knows?",
+        f"Where does {title_of(results.config.model.name)} lose what it knows?",
         _sections(results, caption),
         results.summary(),
         {"run": results.config.model_dump(mode="json")},
@@ -144,20 +145,26 @@ def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     if results.conditions[0].by_lens:
         found.append(_lenses(results, caption))
     if results.geometry is not None:
-        labels = {each.when: each.label for each in results.conditions}
+        labels = {each.when: each.label for each in _compared(results)}
         found.append(geometry_section(results.geometry, labels, caption))
     changed = _changed(results)
     found += intervention_sections(changed, caption) if changed else []
-    return found + ceiling_sections(results.ceilings, results.config.model.shown)
+    return found + ceiling_sections(results.ceilings, title_of(results.config.model.name))
 
 
 def _geometry_lead(results: BottleneckResults) -> Lead:
     if results.geometry is None:
         return []
     title = "The probe's direction and the numbers', at the probe's layer"
-    layers = {each.when: each.layers[AT_CONFIDENCE] for each in results.conditions}
-    labels = {each.when: each.label for each in results.conditions}
+    layers = {each.when: each.layers[AT_CONFIDENCE] for each in _compared(results)}
+    labels = {each.when: each.label for each in _compared(results)}
     return [(title, geometry_rows(results.geometry, labels, layers))]
+
+
+def _compared(results: BottleneckResults) -> list[ConditionResult]:
+    """Return the conditions that the table of directions has."""
+    there = set() if results.geometry is None else {*results.geometry["condition"]}
+    return [each for each in results.conditions if each.when in there]
 
 
 def _changed(results: BottleneckResults) -> dict[str, Interventions]:

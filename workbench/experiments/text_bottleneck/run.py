@@ -64,8 +64,14 @@ class BottleneckParameters(Parameters):
     interventions: bool = Field(
         True, description="take out, swap, push and put onto the numbers the probe's direction"
     )
+    intervention_layers: tuple[int, ...] = Field(
+        (), description="layers they are made after; none: two thirds up and the last one"
+    )
     geometry: bool = Field(
         True, description="compare directions at every layer with random directions beside them"
+    )
+    geometry_conditions: tuple[str, ...] = Field(
+        (), description="conditions in which they are compared besides before and after, as control"
     )
     ceiling: bool = Field(True, description="find the heads and MLPs that write the ceiling")
     ceiling_conditions: tuple[str, ...] = Field(
@@ -78,10 +84,10 @@ class BottleneckParameters(Parameters):
         description="questions they are found on, and as many for a test",
     )
     ceiling_told: int = Field(
-        40, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
+        32, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
     )
     condition_questions: int = Field(
-        200, ge=40, le=10**6, description="training questions read in conditions the run lacks"
+        140, ge=40, le=10**6, description="training questions read in conditions the run lacks"
     )
     teaching: bool = Field(
         True, description="follow the taught model too; false needs no teaching in the run"
@@ -110,24 +116,25 @@ def run_bottleneck(
         config: None to take the run as it is.
 
     Raises:
-        WorkbenchError: for a curriculum without teaching, and lenses or ceilings of conditions that
-            are not followed.
+        WorkbenchError: for a curriculum without teaching, lenses, geometry or ceilings of
+            conditions that are not followed, and interventions after layers the model has not.
     """
     conditions = conditions_of(teaching=parameters.teaching, curriculum=parameters.curriculum)
     lenses, ceilings = _with_lenses(conditions, parameters), _with_ceilings(conditions, parameters)
+    compared = _with_geometry(conditions, parameters)
     open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
     run = open_or_make(config, folder, figures, reuse)
     stages = stages_of_conditions(conditions, parameters.condition_questions)
     stages += [_steps(each) for each in conditions]
     stages += [_lens(each, parameters.lens_questions) for each in lenses]
     if parameters.interventions:
-        stages += [_interventions(each) for each in conditions]
-    if parameters.geometry:
-        stages += [_geometry(each) for each in conditions]
+        plan = InterventionPlan(parameters.intervention_layers)
+        stages += [_interventions(each, plan) for each in conditions]
+    stages += [_geometry(each) for each in compared]
     stages += [_ceiling(each, parameters) for each in ceilings]
     run_stages(stages, run, {})
     found = measure_bottleneck(run, conditions, lenses, interventions=parameters.interventions)
-    geometry = geometry_table(run, conditions) if parameters.geometry else None
+    geometry = geometry_table(run, compared) if compared else None
     writers = [measure_ceiling(run, each) for each in ceilings]
     return replace(
         found,
@@ -148,6 +155,19 @@ def _with_lenses(
     wanted = (BEFORE.name, AFTER.name)
     named = _named(conditions, "lens_conditions", parameters.lens_conditions, wanted)
     return named if parameters.lens else []
+
+
+def _with_geometry(
+    conditions: Sequence[ModelCondition], parameters: BottleneckParameters
+) -> list[ModelCondition]:
+    """Return the conditions in which directions are compared.
+
+    Raises:
+        WorkbenchError: for one that is not followed.
+    """
+    wanted = (BEFORE.name, AFTER.name)
+    named = _named(conditions, "geometry_conditions", parameters.geometry_conditions, wanted)
+    return named if parameters.geometry else []
 
 
 def _with_ceilings(
@@ -188,8 +208,7 @@ def _steps(condition: ModelCondition) -> Stage:
     )
 
 
-def _interventions(condition: ModelCondition) -> Stage:
-    plan = InterventionPlan()
+def _interventions(condition: ModelCondition, plan: InterventionPlan) -> Stage:
     taught = () if condition.taught is None else (condition.taught,)
     steps = dict.fromkeys((steps_stage(BEFORE.name), steps_stage(condition.name)))
     return Stage(
