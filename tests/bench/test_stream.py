@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from workbench.bench.stream import PARTS, bench_stream
 from workbench.bench.stream_checkpoint import (
@@ -12,6 +14,7 @@ from workbench.bench.stream_checkpoint import (
     open_streamed_shape,
     write_checkpoint,
 )
+from workbench.cli.app import app
 
 TINY = StreamShape(3, 32, 64, 4, 2, 300)
 
@@ -47,3 +50,12 @@ def test_a_checkpoint_has_the_shape_that_was_asked_for(tmp_path: Path, dtype: st
     assert whole.n_layers == streamed.n_layers == 3
     assert str(streamed.dtype) == f"torch.{dtype}"
     stream.close()
+
+
+def test_the_command_prints_what_was_measured(tmp_path: Path) -> None:
+    words = ["bench", "stream", "--layers", "1", "--width", "64", "--prompts", "16"]
+    more = ["--tokens", "2", "--parts", "pass", "--folder", str(tmp_path)]
+    result = CliRunner().invoke(app, [*words, *more, "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["pass.largest_difference"] == 0
+    assert "one pass over all prompts" in CliRunner().invoke(app, [*words, *more]).stdout

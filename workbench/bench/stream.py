@@ -2,8 +2,9 @@
 
 Four parts, on random weights of a stated shape:
 
-- ``pass``: one pass over all prompts, streamed and in memory, in turns: the ratio of their seconds,
-  the largest difference of their logits, and the bytes that were read over those of the layers;
+- ``pass``: one pass over all prompts, streamed and in memory, in turns: the ratios of their seconds
+  and of their processor time (``cpu``, all threads; other work of the machine moves it less), the
+  largest difference of their logits, and the bytes that were read over those of the layers;
 - ``memory``: the same streamed pass in a process of its own whose address space is limited to a
   share of the weights, and its largest memory;
 - ``layer``: a single layer of a 70B model, streamed and in memory;
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,9 +42,10 @@ from workbench.bench.stream_checkpoint import (
     write_checkpoint,
 )
 from workbench.bench.stream_memory import WAITING_BYTES, measure_apart
-from workbench.bench.timing import alternate, ratio, seconds, spread
+from workbench.bench.timing import ratio, seconds, spread
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
+from workbench.progress import track
 from workbench.stream.rounds import run_together
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
@@ -141,16 +144,20 @@ def _over_memory(
         return lambda: found.update({kind: pass_over(lm, groups)})
 
     # The streamed pass goes first: what the first to run pays for is in its time.
-    times = alternate(
-        {"streamed": keep("streamed", streamed), "memory": keep("memory", resident)},
-        repeats,
-        untimed=0,
-    )
+    methods = {"streamed": keep("streamed", streamed), "memory": keep("memory", resident)}
+    times: dict[str, list[float]] = {kind: [] for kind in methods}
+    busy: dict[str, list[float]] = {kind: [] for kind in methods}
+    turns = [pair for _ in range(repeats) for pair in methods.items()]
+    for kind, method in track(turns, f"timing the {name}"):
+        started = time.process_time()
+        times[kind].append(seconds(method))
+        busy[kind].append(time.process_time() - started)
     read = (counts.bytes_read - before) / of_layers / repeats
     stream.close()
     difference = max(difference, float((found["streamed"] - found["memory"]).abs().max()))
     return {
         **spread(f"{name}.streamed_over_memory", ratio(times, "streamed", "memory")),
+        **spread(f"{name}.cpu_streamed_over_memory", ratio(busy, "streamed", "memory")),
         f"{name}.memory_seconds": min(times["memory"]),
         f"{name}.read_over_layers": read,
         f"{name}.largest_difference": difference,

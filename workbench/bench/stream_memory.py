@@ -25,24 +25,29 @@ WAITING_BYTES = 64 * 2**20
 Groups = Sequence[Sequence[Sequence[int]]]
 
 
-def measure_apart(folder: Path, shape: StreamShape, groups: Groups, weights: int) -> dict[str, Any]:
+def measure_apart(
+    folder: Path, shape: StreamShape, groups: Groups, weights: int, scratch: int = 0
+) -> dict[str, Any]:
     """Return what :func:`measure_within` finds in a new process."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as apart:
-        return apart.submit(measure_within, folder, shape, groups, weights).result()
+        return apart.submit(measure_within, folder, shape, groups, weights, scratch).result()
 
 
 def measure_within(
-    folder: Path, shape: StreamShape, groups: Groups, weights: int
+    folder: Path, shape: StreamShape, groups: Groups, weights: int, scratch: int = 0
 ) -> dict[str, Any]:
     """Limit this process, run the pass, and return its largest resident memory above what it had
     before, over the bytes of the weights, and what was read and spilled.
+
+    Args:
+        scratch: bytes allowed besides, for models so small that stacks of threads count.
     """
     from workbench.bench.stream import pass_over
 
     torch.ones(64, 64) @ torch.ones(64, 64)  # starts the kernels' threads
     before = psutil.Process().memory_info()
-    allowed = int(SHARE * weights) + WAITING_BYTES
+    allowed = int(SHARE * weights) + WAITING_BYTES + scratch
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (before.vms + allowed, hard))
     lm, stream = open_streamed_shape(folder, shape, WAITING_BYTES)

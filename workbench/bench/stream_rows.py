@@ -9,11 +9,13 @@ from workbench.bench.result_rows import Line, spread_of
 
 LINES = (
     Line("pass.streamed_over_memory", "one pass over all prompts, streamed over in memory", 1.3),
+    Line("pass.cpu_streamed_over_memory", "the same in processor time"),
     Line("pass.read_over_layers", "bytes read in it over those of the layers", 1.0),
     Line("pass.largest_difference", "largest difference of its logits from those in memory", 1e-6),
     Line("memory.peak_over_weights", "largest memory of a streamed pass over the weights", 0.35),
     Line("memory.read_over_layers", "bytes read in it over those of the layers", 1.0),
     Line("layer.streamed_over_memory", "one layer of a 70B model, streamed over in memory", 1.2),
+    Line("layer.cpu_streamed_over_memory", "the same in processor time"),
     Line("layer.largest_difference", "largest difference of its logits from those in memory", 1e-6),
     Line(
         "library.warm_accelerate_over_streamed",
