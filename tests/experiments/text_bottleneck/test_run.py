@@ -77,10 +77,13 @@ def test_every_step_is_measured_in_every_condition(place: Path, results: Bottlen
             assert measured.within.value == pytest.approx(wanted)
         assert not set(split.train) & set(split.test)
         assert each.by_layer[AT_CONFIDENCE].shape == each.by_layer[HAVING_ANSWERED].shape == (4,)
-        assert set(each.layers) == {*STEPS[:4]}
+        assert set(each.layers) == {*STEPS[0 if each.condition == BEFORE else 1 : 4]}
         assert each.layers[DISTRIBUTION] == 3
     texts = run.stage("elicit").table("confidence").set_index("row")["stated"]
     split = split_of(run)
+    # No adapter acts on the question: what is known before answering is one reading for all.
+    (first, *others) = (steps_of(run, each, split)[0].held_out for each in followed)
+    assert all(np.array_equal(each, first) for each in others)
     before = steps_of(run, BEFORE, split)[STEPS.index(TEXT)]
     np.testing.assert_array_equal(before.held_out, texts.loc[split.test.tolist()].to_numpy())
 
@@ -256,3 +259,10 @@ def test_the_page_has_the_waterfall_and_its_numbers(
     assert steps["auroc2_within"][0] == pytest.approx(first.within.value)
     assert len(pd.read_csv(index.parent / "fixed_maps.csv")) == 15
     assert len(pd.read_csv(index.parent / "sampled.csv")) == 27
+    lenses = pd.read_csv(index.parent / "lenses.csv")
+    assert len(lenses) == 2 * len(LENSES) * 4
+    for line in (lenses.iloc[0], lenses.iloc[-1]):
+        (each,) = (one for one in results.conditions if one.when == line["condition"])
+        by_layer = each.by_lens[f"{line['lens']}.best"]
+        assert line["best.auroc2_within"] == pytest.approx(by_layer[line["layer"]])
+        assert line["divergence"] == pytest.approx(each.divergence[line["lens"]][line["layer"]])

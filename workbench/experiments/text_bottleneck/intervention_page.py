@@ -22,13 +22,16 @@ from workbench.experiments.text_bottleneck.interventions import RANDOM, WHOLE
 from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.report import Section
 
-NAMED = {
-    PROBE: "the probe's direction",
-    OWN: "its own probe's direction",
-    MEANS: "the difference of means",
-    RANDOM: "a random direction",
-    WHOLE: "the whole state",
+NAMED: Mapping[tuple[str, int], str] = {
+    (PROBE, 0): "the probe's direction",
+    (RANDOM, 0): "a random direction of the probe's variance",
+    (OWN, 0): "its own probe's direction",
+    (MEANS, 0): "the difference of means",
+    (RANDOM, 1): "a random direction of the difference's variance",
+    (WHOLE, 0): "the whole state",
 }
+"""What a direction and its number are called."""
+PUSHED_ALONG = {PROBE: "the probe's direction", RANDOM: "a random direction"}
 SHOWN = {EXPECTED: "expected confidence", WRITTEN: "text"}
 Found = Mapping[str, Interventions]
 """The interventions of every condition, by what it is called on the page."""
@@ -110,7 +113,7 @@ def _removals(found: Found, caption: str) -> Section:
     panels = {f"{when}: {SHOWN[name]}": _removed(each, name)
               for when, each in found.items() for name in SAID}  # fmt: skip
     left = "; ".join(
-        f"{when} without {NAMED[name]} {', '.join(f'{one:.2f}' for one in probes)}"
+        f"{when} without {NAMED[name, 0]} {', '.join(f'{one:.2f}' for one in probes)}"
         for when, each in found.items()
         for name, probes in each.left.items()
     )
@@ -130,7 +133,7 @@ def _removals(found: Found, caption: str) -> Section:
         "directions of equal variance do not show: what is said came through this direction. No "
         "drop: it came another way, or not at all. Without the difference between right and wrong "
         "answers' mean states no linear reading tells training questions apart, so what is still "
-        "said comes another way or from other positions. What new probes read from such states, "
+        "said is read otherwise (no norm is linear) or from other positions. What new probes read from such states, "
         f"by layer: {left}.",
         figure.figure(),
         "removed",
@@ -140,26 +143,24 @@ def _removals(found: Found, caption: str) -> Section:
 def _removed(each: Interventions, name: str) -> list[Curve]:
     unpatched = np.full(len(each.layers), each.said[name].value)
     curves = [Curve("unpatched", "unpatched", unpatched)]
-    for direction in dict.fromkeys(one.direction for one in each.removals):
-        of = [one for one in each.removals if one.direction == direction]
-        label = f"without {NAMED[direction]}"
-        curves += [
-            Curve(label, label, _by_layer(of, name, number, each.layers))
-            for number in dict.fromkeys(one.number for one in of)
-        ]
+    for key in dict.fromkeys((one.direction, one.number) for one in each.removals):
+        of = [one for one in each.removals if (one.direction, one.number) == key]
+        label = f"without {NAMED[key]}"
+        curves.append(Curve(label, label, _by_layer(of, name, each.layers)))
     return curves
 
 
-def _by_layer(removals: Sequence[Removal], name: str, number: int, layers: Sequence[int]) -> Floats:
-    at = {one.layer: one.within[name].value for one in removals if one.number == number}
+def _by_layer(removals: Sequence[Removal], name: str, layers: Sequence[int]) -> Floats:
+    at = {one.layer: one.within[name].value for one in removals}
     return np.array([at[layer] for layer in layers])
 
 
 def _swaps(found: Found, caption: str) -> Section:
     panels = {
         when: [
-            Curve(NAMED[one.direction], NAMED[one.direction], one.followed.value)
+            Curve(label, label, one.followed.value)
             for one in each.swaps
+            for label in (NAMED[one.direction, one.number],)
         ]
         for when, each in found.items()
     }
@@ -217,5 +218,6 @@ def _pushed(each: Interventions, name: str) -> list[Curve]:
             if (one.direction, one.number, one.layer) == line
         }
         values = np.array([0.0 if length == 0 else at[length] for length in lengths])
-        curves.append(Curve(f"{NAMED[line[0]]}, layer {line[2]}", NAMED[line[0]], values))
+        named = PUSHED_ALONG[line[0]]
+        curves.append(Curve(f"{named}, layer {line[2]}", named, values))
     return curves

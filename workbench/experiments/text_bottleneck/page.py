@@ -24,7 +24,12 @@ from workbench.experiments.text_bottleneck.results import (
     BottleneckResults,
     ConditionResult,
 )
-from workbench.experiments.text_bottleneck.tables import maps_table, sampled_table, steps_table
+from workbench.experiments.text_bottleneck.tables import (
+    lens_table,
+    maps_table,
+    sampled_table,
+    steps_table,
+)
 from workbench.models.embedded_models import title_of
 from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.plots.waterfall import Panel, WaterfallFigure
@@ -46,6 +51,7 @@ def page_of(results: BottleneckResults) -> Page:
             "steps.csv": steps_table(results),
             "fixed_maps.csv": maps_table(results),
             "sampled.csv": sampled_table(results),
+            **({"lenses.csv": lens_table(results)} if results.conditions[0].by_lens else {}),
             **intervention_tables(_changed(results)),
             **ceiling_tables(results.ceilings),
             **({} if results.geometry is None else {"geometry.csv": results.geometry}),

@@ -93,13 +93,17 @@ def read_steps(context: Run, stage: StageStore, *, condition: ModelCondition) ->
     """Fit every step that needs a fit in the condition; save the table "steps" (step, row, score),
     the held-out scores of every layer and the probes at the confidence position as tensors, and
     return chosen layers.
+
+    What is known before answering is fitted for the base model alone: no adapter acts on the
+    question.
     """
     split = split_of(context, condition)
+    fitted = [name for name in FITTED if name != BEFORE_ANSWERING or condition == BEFORE]
     rows: list[pd.DataFrame] = []
     curves: dict[str, Floats] = {}
     chosen: dict[str, int] = {}
     held = context.stage(condition.readings).tensors("readings")
-    for name in progress.track(FITTED, f"reading steps {condition.label}"):
+    for name in progress.track(fitted, f"reading steps {condition.label}"):
         found = _vectors(context, condition, held, name)
         if found is None:
             continue
@@ -164,12 +168,10 @@ def _vectors(
         last = np.array([states.shape[1] - 1])
         return StepVectors(rows, last, log_of(held["distribution"].astype(np.float64))[:, None])
     if name == BEFORE_ANSWERING:
-        # No adapter acts on the question, whose states are the base model's.
-        base = context.stage(BEFORE.readings).tensors("readings")
-        if QUESTION_END not in base:
+        if QUESTION_END not in held:
             return None
-        layers = np.arange(base[QUESTION_END].shape[1])[::-THINNED][::-1]
-        return StepVectors(_rows_read(context, BEFORE), layers, base[QUESTION_END][:, layers])
+        layers = np.arange(held[QUESTION_END].shape[1])[::-THINNED][::-1]
+        return StepVectors(rows, layers, held[QUESTION_END][:, layers])
     at = "confidence" if name == AT_CONFIDENCE else "answer_end"
     found = states[:, :, run_positions(context).index(at)]
     return StepVectors(rows, np.arange(states.shape[1]), found)
@@ -199,14 +201,17 @@ def steps_of(context: Run, condition: ModelCondition, split: Split) -> tuple[Ste
 
 
 def _steps(context: Run, condition: ModelCondition, split: Split) -> Iterator[Step]:
-    kept = context.stage(steps_stage(condition.name)).table("steps")
+    kept, base = (
+        context.stage(steps_stage(each.name)).table("steps") for each in (condition, BEFORE)
+    )
     said = context.stage(condition.readings).table("confidence").set_index(ROW)
     columns = {MEAN: "expected", TEXT: "stated"}
     for name in STEPS:
         if name in columns:
             scores = said[columns[name]]
         else:
-            mine = kept[kept["step"] == name]
+            held = base if name == BEFORE_ANSWERING else kept
+            mine = held[held["step"] == name]
             if mine.empty:
                 continue
             scores = mine.set_index(ROW)["score"]

@@ -76,6 +76,8 @@ class ConditionResult:
         no_verdict: why there is none; "" where there is one.
         by_layer: AUROC2 within domain of held-out questions at each layer, by step.
         by_lens: the same of what lenses read of the scale, by "lens.reading"; none without lenses.
+        divergence: nats by which each lens stands apart from the model's own numbers at each layer,
+            on training questions it was not fitted on; none without lenses.
         layers: the layer that was chosen on training questions, by step.
         interventions: what changes of the probe's direction did; None if none were made.
     """
@@ -92,6 +94,7 @@ class ConditionResult:
     no_verdict: str
     by_layer: Mapping[str, Floats]
     by_lens: Mapping[str, Floats]
+    divergence: Mapping[str, Floats]
     layers: Mapping[str, int]
     interventions: Interventions | None
 
@@ -227,6 +230,7 @@ def _condition(
             name: _curve(scores, questions)
             for name, scores in _by_lens(context, condition, lenses).items()
         },
+        _divergence(context, condition, lenses),
         read.facts()["layer"],
         interventions,
     )
@@ -238,6 +242,13 @@ def _text(steps: Sequence[Step]) -> Step:
 
 def _by_lens(context: Run, condition: ModelCondition, lenses: bool) -> dict[str, Floats]:
     return context.stage(lens_stage(condition.name)).tensors(SCORES) if lenses else {}
+
+
+def _divergence(context: Run, condition: ModelCondition, lenses: bool) -> dict[str, Floats]:
+    if not lenses:
+        return {}
+    found = context.stage(lens_stage(condition.name)).facts()["divergence"]
+    return {name: np.asarray(each, dtype=np.float64) for name, each in found.items()}
 
 
 def _curve(scores: Floats, questions: Questions) -> Floats:

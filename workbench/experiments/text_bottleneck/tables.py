@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from workbench.experiments.text_bottleneck.lens import BEST, MEAN
 from workbench.experiments.text_bottleneck.results import BottleneckResults
 
 
@@ -37,6 +38,30 @@ def maps_table(results: BottleneckResults) -> pd.DataFrame:
             }
             for each in results.conditions
             for one in each.maps
+        ]
+    )
+
+
+def lens_table(results: BottleneckResults) -> pd.DataFrame:
+    """Write what lenses read as a table, one row a condition, lens and layer: AUROC2 within domain
+    of the mean and of the best reading of all numbers, and how far the lens stands from the model's
+    own numbers, in nats.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "condition": each.when,
+                "lens": lens,
+                "layer": layer,
+                **{
+                    f"{read}.auroc2_within": each.by_lens[f"{lens}.{read}"][layer]
+                    for read in (MEAN, BEST)
+                },
+                "divergence": nats,
+            }
+            for each in results.conditions
+            for lens, by_layer in each.divergence.items()
+            for layer, nats in enumerate(by_layer)
         ]
     )
 
