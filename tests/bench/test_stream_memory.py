@@ -13,5 +13,4 @@ def test_a_pass_within_a_limited_address_space_reads_every_layer_once(tmp_path: 
     weights = write_checkpoint(tmp_path, SHAPE)
     found = measure_apart(tmp_path, SHAPE, [[[5, 6, 7]], [[8, 9, 10]]], weights, 2**28)
     assert found["memory.read_over_layers"] == 1
-    assert found["memory.peak_over_weights"] < 0.5
     assert found["memory.peak_over_weights"] < found["memory.limit_over_weights"] < 1
