@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from workbench import progress
 from workbench.api.positions import LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
 from workbench.errors import WorkbenchError
@@ -32,6 +31,7 @@ from workbench.files.writing import write_atomically
 from workbench.models import LanguageModel
 from workbench.pipeline.store import ROW
 from workbench.settings.defaults import TOKENS_PER_FORWARD
+from workbench.stream.rounds import run_together
 from workbench.tables import read_columns
 from workbench.trace import record_states
 from workbench.trace.batches import plan_batches
@@ -117,9 +117,12 @@ def record_prompts(
     where: NDArray[np.int64] = found.base.numpy()
     states = np.empty((len(tokens), lm.n_layers, len(found.labels), lm.width), dtype=np.float32)
     batches = plan_batches(tokens.lengths, tokens_per_forward)
-    for batch in progress.track(batches, "recording states"):
+
+    def fill(batch: NDArray[np.int64]) -> None:
         recorded = record_states(lm, [tokens.rows[row] for row in batch], where[batch].tolist())
         states[batch] = recorded.float().cpu().numpy()
+
+    run_together([partial(fill, batch) for batch in batches], "recording states")
     return Recorded(lm.name, found.labels, states, _table(tokens, found.labels, where, columns))
 
 
