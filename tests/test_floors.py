@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("files",),
     ("settings",),
     ("config",),
-    ("tables",),
+    ("states", "tables"),
     ("measure",),
     ("models", "plots"),
     ("stream",),

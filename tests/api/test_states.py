@@ -9,10 +9,12 @@ import torch
 from safetensors.numpy import load_file
 
 from workbench.api.probes import fit_probes
-from workbench.api.states import read_prompts, read_recorded, record_prompts
+from workbench.api.states import Recorded, read_prompts, read_recorded, record_prompts
 from workbench.config import ProbeConfig
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.states.recorded import RecordedStates
+from workbench.trace import record_states
 
 TEXTS = ["The river is long", "Where is it?", "So the answer is 7, and no more"]
 
@@ -86,3 +88,42 @@ def test_a_label_that_stands_in_the_prompt_is_found(tiny_lm: LanguageModel) -> N
     assert "big is true" in probes.figure().layout.title.text
     with pytest.raises(WorkbenchError, match="no column 'tall'"):
         fit_probes(recorded, "tall")
+
+
+def test_states_beyond_the_bound_are_recorded_into_shards(
+    tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those that are held otherwise, go on after a kill, and are read where they lie."""
+    held = record_prompts(tiny_lm, TEXTS, ["last", 0])
+    passes = []
+
+    def counted(*given: object) -> torch.Tensor:
+        passes.append(given)
+        if len(passes) == 2:
+            raise KeyboardInterrupt
+        return record_states(*given)
+
+    def record() -> Recorded:
+        return record_prompts(
+            tiny_lm, TEXTS, ["last", 0], tokens_per_forward=1, folder=tmp_path, recorded_bytes=0
+        )
+
+    monkeypatch.setattr("workbench.api.states.record_states", counted)
+    with pytest.raises(KeyboardInterrupt):
+        record()
+    kept = record()
+    assert len(passes) == 1 + 1 + 2
+    kept.save(tmp_path)
+    again = read_recorded(tmp_path)
+    assert isinstance(again.states, RecordedStates)
+    assert again.places == ("last", "0")
+    np.testing.assert_allclose(np.asarray(again.states), held.states, atol=1e-5)
+    with pytest.raises(WorkbenchError, match="save them into its parent"):
+        kept.save(tmp_path / "elsewhere")
+    # Other prompts do not go on from these, and held states take the place of shards.
+    other = record_prompts(
+        tiny_lm, TEXTS[:2], ["last", 0], tokens_per_forward=1, folder=tmp_path, recorded_bytes=0
+    )
+    assert other.states.shape == (2, 4, 2, 32)
+    held.save(tmp_path)
+    assert isinstance(read_recorded(tmp_path).states, np.ndarray)

@@ -119,3 +119,18 @@ def test_a_small_study_of_the_bottlenecks_verdict(tmp_path: Path) -> None:
     rows = json.loads(result.stdout)
     assert [row["n"] for row in rows] == [1, 1]
     assert (tmp_path / "bench_bottleneck" / "index.html").exists()
+
+
+def test_bench_probes_prints_its_table_and_refuses_words_for_numbers(tmp_path: Path) -> None:
+    small = ["--rows", "60", "--width", "16", "--strengths", "2", "--sampled-sites", "1"]
+    sizes = ["--growth-rows", "60", "--growth-widths", "16"]
+    command = ["bench", "probes", *small, *sizes, "--figures", str(tmp_path)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "scikit-learn / ours, clock" in result.output
+    assert (tmp_path / "bench_probes" / "index.html").exists()
+    result = CliRunner().invoke(app, [*command, "--parts", "goal", "--json", "--no-figures"])
+    assert json.loads(result.stdout)["growth"] == []
+    wrong = CliRunner().invoke(app, ["bench", "probes", "--growth-rows", "many", "--no-figures"])
+    assert wrong.exit_code == 2
+    assert "takes whole numbers" in wrong.output

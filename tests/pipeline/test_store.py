@@ -21,6 +21,7 @@ from workbench.pipeline.store import (
     merge_parts,
     run_parts,
 )
+from workbench.states.layout import Layout
 
 
 @pytest.fixture
@@ -177,3 +178,69 @@ def test_a_run_holds_its_folder_and_sweeps_what_killed_processes_left(tmp_path: 
     ):
         RunStore(tmp_path / "mine").hold().__enter__()
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["a"]
+
+
+LAYOUT = Layout(2, ("end",), 3, "float32")
+
+
+def recorded(batch: list[int]) -> Part:
+    """Row r with states that are all r."""
+    part = square(batch)
+    rows = part.table["row"].to_numpy(dtype=np.float32)[:, None, None, None]
+    states = np.tile(rows, (1, 2, 1, 3))
+    return Part(part.table, part.tensors | {"states": states})
+
+
+def test_states_in_shards_are_part_of_the_parts(stage: StageStore) -> None:
+    """A killed stage goes on from whole shards; a damaged shard, or a part without it, is computed
+    again; the shards stay when the parts are removed.
+    """
+    batches = [[4, 5], [2, 3], [0, 1], [6]]
+    computed: list[list[int]] = []
+
+    def compute(batch: list[int]) -> Part:
+        computed.append(batch)
+        return recorded(batch)
+
+    def killed(batch: list[int]) -> Part:
+        if len(computed) == 3:
+            raise KeyboardInterrupt
+        return compute(batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_parts(stage, batches, killed, "reading", LAYOUT)
+    shard = stage.folder / "states" / "reading-00001.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"\1")
+    merged = run_parts(stage, batches, compute, "reading", LAYOUT)
+    assert computed == [*batches[:3], batches[1], batches[3]]
+    assert set(merged.tensors) == {"pair"}
+    stage.finish({})
+    assert stage.done
+    assert not (stage.folder / "parts").exists()
+    states = stage.states()
+    assert states is not None
+    np.testing.assert_array_equal(np.asarray(states)[:, 1, 0, 2], np.arange(7))
+    assert [name for name in stage.facts()["files"] if "states" in name] == [
+        "states/manifest.jsonl"
+    ]
+
+
+def test_a_finished_stage_names_a_missing_shard_and_a_changed_manifest(stage: StageStore) -> None:
+    assert stage.states() is None
+    run_parts(stage, [[0], [1]], recorded, "reading", LAYOUT)
+    stage.finish({})
+    shard = stage.folder / "states" / "reading-00001.safetensors"
+    content = shard.read_bytes()
+    shard.unlink()
+    with pytest.raises(WorkbenchError, match=r"reading-00001.*missing.*delete the folder"):
+        assert stage.done
+    shard.write_bytes(content[:-1] + b"\1")
+    assert stage.done
+    states = stage.states()
+    assert states is not None
+    with pytest.raises(WorkbenchError, match=r"reading-00001.*layer 1, position 'end'"):
+        np.asarray(states)
+    manifest = stage.folder / "states" / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace("end", "dne"))
+    with pytest.raises(WorkbenchError, match=r"manifest.jsonl"):
+        stage.states()

@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.probe import ProbeSettings, ShuffledControl, apply, fit_layerwise, shuffled_control
+from workbench.probe import (
+    LayerPosition,
+    ProbeSettings,
+    ShuffledControl,
+    apply,
+    fit_layerwise,
+    shuffled_control,
+    shuffled_scores,
+)
 from workbench.probe.control import shuffled_labels
+from workbench.probe.states import States
+from workbench.states.layout import Layout
+from workbench.states.writer import StatesWriter
 
 SETTINGS = ProbeSettings(folds=4, inner_folds=3, inverse_penalties=(0.01, 0.1), seed=0)
 
@@ -87,3 +100,33 @@ def test_mistakes_are_named() -> None:
         shuffled_control(probe, states, states, correct, n_shuffles=0, seed=0)
     with pytest.raises(WorkbenchError, match="trace them alike"):
         shuffled_control(probe, states, states[:, :1], correct, n_shuffles=2, seed=0)
+
+
+def test_shards_and_the_space_of_features_give_the_control_of_the_array(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(5)
+    states = rng.normal(size=(90, 2, 1, 20)).astype(np.float32)
+    correct = states[:, 0, 0, 0] + rng.normal(size=90) > 0
+    writer = StatesWriter(tmp_path, Layout(2, ("end",), 20, "float32"))
+    for number, part in enumerate(np.array_split(rng.permutation(90), 6)):
+        writer.write(str(number), part, states[part])
+    kept, train, test = writer.finish(), np.arange(60), np.arange(60, 90)
+    settings = ProbeSettings(folds=3, inner_folds=2, inverse_penalties=(0.01, 0.1), seed=0)
+
+    def scores(source: States) -> tuple[np.ndarray, np.ndarray]:
+        probe = fit_layerwise(source[train], correct[train], settings)
+        control = shuffled_control(
+            probe, source[train], source[test], correct[test], n_shuffles=3, seed=1
+        )
+        alone = shuffled_scores(
+            probe, LayerPosition(1, 0), source[train], source[test], n_shuffles=4, seed=2
+        )
+        return control.auroc2, alone
+
+    wanted = scores(states)
+    for found, expected in zip(scores(kept), wanted, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    monkeypatch.setattr("workbench.probe.workers.GRAM_ROWS", 10)
+    for found, expected in zip(scores(kept), wanted, strict=True):
+        np.testing.assert_allclose(found, expected, atol=5e-3)

@@ -19,6 +19,8 @@ from workbench.probe import (
     stratified_folds,
 )
 from workbench.probe.folds import plan_folds
+from workbench.states.layout import Layout
+from workbench.states.writer import StatesWriter
 
 GRID = (0.001, 0.03, 1.0)
 SETTINGS = ProbeSettings(folds=5, inner_folds=4, inverse_penalties=GRID, seed=0)
@@ -178,21 +180,50 @@ def test_memory_maps_tensors_and_half_floats_give_the_same_probe(tmp_path) -> No
     )
 
 
-def test_a_layer_at_a_time_for_many_questions_equals_all_positions_together(monkeypatch) -> None:
+def test_the_space_of_features_gives_the_probe_of_gram_matrices(monkeypatch) -> None:
     states, correct = planted(80)
     wanted = fit_layerwise(states, correct, QUICK)
-    monkeypatch.setattr("workbench.probe.crossfit.SMALL_ROWS", 10)
-    alone = fit_layerwise(states, correct, QUICK)
-    np.testing.assert_allclose(alone.out_of_fold, wanted.out_of_fold, atol=1e-6)
-    np.testing.assert_array_equal(alone.c, wanted.c)
+    monkeypatch.setattr("workbench.probe.workers.GRAM_ROWS", 10)
+    found = fit_layerwise(states, correct, QUICK)
+    np.testing.assert_allclose(found.out_of_fold, wanted.out_of_fold, atol=2e-3)
+    np.testing.assert_array_equal(found.c, wanted.c)
+    np.testing.assert_array_equal(found.fold_c, wanted.fold_c)
+    np.testing.assert_allclose(found.inner_log_loss, wanted.inner_log_loss, atol=1e-3)
+    for name in ("mean", "scale"):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(wanted, name), rtol=1e-5, atol=1e-5
+        )
+    fresh, _ = planted(40, seed=3)
+    np.testing.assert_allclose(apply(found, fresh), apply(wanted, fresh), atol=2e-3)
+    assert (found.out_of_fold != wanted.out_of_fold).any()
 
 
-def test_mistakes_are_named() -> None:
+def test_states_in_shards_give_the_probe_of_the_array(tmp_path, monkeypatch) -> None:
+    states, correct = planted(80)
+    writer = StatesWriter(tmp_path, Layout(states.shape[1], ("a", "b"), states.shape[3], "float32"))
+    rows = np.random.default_rng(1).permutation(80)
+    for number, part in enumerate(np.array_split(rows, 7)):
+        writer.write(str(number), part, states[part])
+    kept = writer.finish()
+    wanted = fit_layerwise(states[10:], correct[10:], QUICK)
+    found = fit_layerwise(kept[10:], correct[10:], QUICK)
+    np.testing.assert_array_equal(found.out_of_fold, wanted.out_of_fold)
+    np.testing.assert_allclose(apply(found, kept[:10]), apply(wanted, states[:10]), atol=1e-12)
+    monkeypatch.setattr("workbench.probe.workers.GRAM_ROWS", 10)
+    primal = fit_layerwise(kept[10:], correct[10:], QUICK)
+    np.testing.assert_allclose(primal.out_of_fold, wanted.out_of_fold, atol=2e-3)
+
+
+def test_mistakes_are_named(monkeypatch) -> None:
     states, correct = noise(60)
     broken = states.copy()
     broken[7, 3, 1, 5] = np.nan
     with pytest.raises(WorkbenchError, match="question 7 at layer 3, position 1, feature 5 is nan"):
         fit_layerwise(broken, correct, QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr("workbench.probe.workers.GRAM_ROWS", 10)
+        with pytest.raises(WorkbenchError, match="7 at layer 3, position 1, feature 5 is nan"):
+            fit_layerwise(broken, correct, QUICK)
     with pytest.raises(WorkbenchError, match="one true or false per question"):
         fit_layerwise(states, correct[:-1], QUICK)
     with pytest.raises(WorkbenchError, match="layers, positions, width"):

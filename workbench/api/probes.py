@@ -33,6 +33,7 @@ from workbench.measure.verdicts import Verdict, states_verdict
 from workbench.pipeline.store import ROW
 from workbench.plots.auroc_by_layer import AurocByLayer
 from workbench.probe import HeldOutProbe, ProbeSettings, fit_and_judge
+from workbench.probe.states import States
 from workbench.questions import side_of
 
 CORRECT = "the answer is right"
@@ -56,7 +57,7 @@ class LabelledStates:
         WorkbenchError: for labels that are all alike on one side of the split.
     """
 
-    states: NDArray[np.float32]
+    states: States
     label: NDArray[np.bool_]
     row: Rows
     test: NDArray[np.bool_]
@@ -222,6 +223,7 @@ def fit_probes(
             inner_folds=settings.inner_folds,
             inverse_penalties=settings.inverse_penalties,
             seed=seed,
+            memory_bytes=settings.memory_bytes,
         ),
         positions=data.places,
         held_out_domain=None if data.domain is None else data.domain[test],

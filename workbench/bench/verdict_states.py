@@ -26,6 +26,7 @@ from workbench.config import load_config
 from workbench.elicit.conversation import POSITIONS
 from workbench.errors import WorkbenchError
 from workbench.loop.patching_results import sweeps
+from workbench.loop.states import states_of_stage
 from workbench.loop.verdicts import patching_evidence
 from workbench.measure import auroc2_within
 from workbench.measure.patching_verdicts import PatchingEvidence, cause_verdict, where_verdict
@@ -95,10 +96,10 @@ def open_kept_run(folder: Path) -> KeptRun:
     table = questions.table("questions").merge(answers.table("answers"), on="row")
     elicited = _stage(folder, "elicit")
     graded = table["correct"].notna().to_numpy()
-    states = elicited.tensors("readings")["states"]
+    states = states_of_stage(elicited)
     layers = sorted({round(depth * (states.shape[1] - 1)) for depth in DEPTHS})
     at = [POSITIONS.index(name) for name in SITES]
-    kept = np.ascontiguousarray(states[:, layers][:, :, at][graded])
+    kept = np.ascontiguousarray(np.asarray(states[:, layers][:, :, at][graded]))
     states_layers = states.shape[1]
     del states
     table = table[graded]

@@ -15,9 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from workbench.arrays import Bools, Floats
 from workbench.bottleneck.steps import Step
 from workbench.probe import ProbeSettings, apply, crossfitted_targets, fit_layerwise
@@ -50,9 +47,9 @@ class Reading:
 
 def read_best(
     name: str,
-    training: NDArray[np.floating],
+    training: States,
     correct: Bools,
-    held_out: NDArray[np.floating],
+    held_out: States,
     settings: ProbeSettings,
 ) -> Reading:
     """Fit a probe at every layer of ``training`` [m, layers, width] on grades [m], and read
@@ -73,5 +70,5 @@ def read_best(
     )
 
 
-def _one_position(vectors: NDArray[np.floating]) -> States:
+def _one_position(vectors: States) -> States:
     return vectors[:, :, None]

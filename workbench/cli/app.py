@@ -20,6 +20,8 @@ from workbench.cli.bench import measure as bench_measure
 from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
+from workbench.cli.bench_probes import probes as bench_probes
+from workbench.cli.bench_probes import states as bench_states
 from workbench.cli.bench_quantised import quantised as bench_quantised
 from workbench.cli.bench_statistics import bottleneck as bench_bottleneck
 from workbench.cli.bench_statistics import coverage as bench_coverage
@@ -221,3 +223,5 @@ bench.command("bottleneck")(bench_bottleneck)
 bench.command("coverage")(bench_coverage)
 bench.command("quantised")(bench_quantised)
 bench.command("stream")(bench_stream)
+bench.command("probes")(bench_probes)
+bench.command("states")(bench_states)

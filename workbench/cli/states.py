@@ -46,12 +46,16 @@ def trace(
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = DEFAULTS.model.tokens_per_forward,
+    recorded_bytes: Annotated[
+        int,
+        typer.Option(min=0, max=10**15, help="Memory bound: states beyond it go to shards."),
+    ] = DEFAULTS.model.recorded_bytes,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the states; default: runs/states/NAME.")
     ] = None,
 ) -> None:
-    """Record the residual stream of every layer at named places of prompts: states.safetensors and
-    prompts.parquet, for 'workbench probe' and other tools.
+    """Record the residual stream of every layer at named places of prompts: states.safetensors, or
+    shards where memory has no room, and prompts.parquet, for 'workbench probe' and other tools.
     """
     from workbench.api.states import PROMPT, read_prompts, record_prompts
     from workbench.tables import ENDINGS
@@ -68,7 +72,13 @@ def trace(
         lm = load_model(model, device=device, placement=placement)
         given = prompts if table is None else table[PROMPT].astype(str).tolist()
         found = record_prompts(
-            lm, given, places, columns=table, tokens_per_forward=tokens_per_forward
+            lm,
+            given,
+            places,
+            columns=table,
+            tokens_per_forward=tokens_per_forward,
+            folder=folder,
+            recorded_bytes=recorded_bytes,
         )
     found.save(folder)
     count, layers, positions, width = found.states.shape
@@ -100,6 +110,9 @@ def probe(
     resamples: Annotated[
         int, typer.Option(min=100, max=10**6, help="Bootstrap resamples of every interval.")
     ] = DEFAULTS.bootstrap_resamples,
+    memory_bytes: Annotated[
+        int, typer.Option(min=0, max=10**15, help="Memory bound of fitting.")
+    ] = DEFAULTS.probe.memory_bytes,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds, shuffles and resamples.")] = 0,
     name: Annotated[
         str | None, typer.Option(help="Folder of the figures; default: that of the states.")
@@ -114,7 +127,9 @@ def probe(
     from workbench.config import ProbeConfig
     from workbench.report import Page, Section, write_page
 
-    settings = ProbeConfig(folds=folds, inner_folds=inner_folds, shuffles=shuffles)
+    settings = ProbeConfig(
+        folds=folds, inner_folds=inner_folds, shuffles=shuffles, memory_bytes=memory_bytes
+    )
     recorded = read_recorded(folder)
     screen = Console(stderr=True)
     with bars(screen):

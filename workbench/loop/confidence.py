@@ -5,20 +5,16 @@ with the states it is read from.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from peft import PeftModel
 
-from workbench import progress
 from workbench.elicit.confidence_table import (
     ReadBatch,
     check_readable,
     read_rows,
-    reading_batches,
     replace_position,
     split_states,
 )
@@ -28,17 +24,20 @@ from workbench.elicit.conversation import (
     check_conversation,
     confidence_conversation,
 )
-from workbench.elicit.readout import ConfidenceReading, read_confidence, read_reply, recompute_cache
+from workbench.elicit.readout import ConfidenceReading, read_confidence, read_reply
 from workbench.elicit.reply_tokens import before_reply
 from workbench.loop.answers import answers, given_answers
-from workbench.loop.kv_cache import AnswerPromptCache, cache_up_to_reply, reusable_prompts
+from workbench.loop.kv_cache import cache_up_to_reply
 from workbench.loop.positions import run_positions
 from workbench.loop.questions import held_out_rows, load_questions, spread_rows
+from workbench.loop.reply_prefixes import conversations_from_cache, fill_prefixes
 from workbench.loop.run import Run
+from workbench.loop.states import shard_layout, states_of_stage
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
 from workbench.pipeline.store import ROW, StageStore, run_parts
 from workbench.questions import prompt_text
+from workbench.states.layout import Layout
 from workbench.teach.adapter import adapter_merged
 
 REPEATED_BATCHES = 1
@@ -75,22 +74,15 @@ def elicit(context: Run, stage: StageStore) -> dict[str, Any]:
         )
 
     facts = read(
-        context, stage, np.arange(len(conversations)), lengths, reading, "reading confidence"
+        context,
+        stage,
+        np.arange(len(conversations)),
+        lengths,
+        reading,
+        "reading confidence",
+        shard_layout(context, context.lm, len(conversations), record),
     )
     return facts | ({"positions": list(positions)} if context.fmt.thinking else {})
-
-
-def conversations_from_cache(
-    context: Run, conversations: Sequence[Conversation]
-) -> AnswerPromptCache | None:
-    """Find the cached answer prompts of the conversations, where every conversation continues its
-    prompt; None for a model that thinks, whose prompts are not cached.
-    """
-    if context.fmt.thinking:
-        return None
-    _, questions = load_questions(context)
-    reasonings = [said.reasoning for said in given_answers(context)]
-    return reusable_prompts(context, list(map(prompt_text, questions)), reasonings, conversations)
 
 
 def confidence_conversations(context: Run) -> list[Conversation]:
@@ -112,12 +104,14 @@ def read(
     lengths: Sequence[int],
     reading: ReadBatch,
     description: str,
+    layout: Layout | None = None,
 ) -> dict[str, Any]:
     """Read the confidence of ``rows`` batch by batch, and save the table "confidence" and the
     tensors "readings", in which the states at QUESTION_END stand by themselves.
 
     Args:
         lengths: [rows] tokens each row costs, without those of the scale.
+        layout: of the shards in which the states stay; None where they are among the tensors.
     """
     part = read_rows(
         rows,
@@ -125,44 +119,13 @@ def read(
         reading,
         context.scale_tokens,
         tokens_per_forward=context.config.model.tokens_per_forward,
-        run=partial(run_parts, stage),
+        run=partial(run_parts, stage, layout=layout),
         description=description,
     )
     tensors = split_states(part.tensors, len(run_positions(context)), QUESTION_END)
     stage.save_tensors("readings", tensors)
     stage.save_table("confidence", part.table)
     return {"parse_rate": float(part.table["stated"].notna().mean())}
-
-
-def fill_prefixes(
-    context: Run, lm: LanguageModel, conversations: Sequence[Conversation], rows: NDArray[np.int64]
-) -> None:
-    """Compute the keys and values of ``rows`` up to the reply, where an earlier stage of this
-    process has not cached them.
-
-    They are computed in the same passes as in the stage "elicit", so that a resumed run uses the
-    same bits.
-    """
-    missing = [row for row in rows if row not in context.reply_cache]
-    if not missing or context.reply_cache.full:
-        return
-    lengths = [len(conversation.tokens) for conversation in conversations]
-    planned = reading_batches(
-        lengths, context.scale_tokens, context.config.model.tokens_per_forward
-    )
-    batches = [batch for batch in planned if np.isin(batch, missing).any()]
-    begun = conversations_from_cache(context, conversations)
-    off = adapter_off(lm) if isinstance(lm.model, PeftModel) else nullcontext()
-    with off:
-        for batch in progress.track(batches, "reading up to the reply"):
-            kept = None if begun is None else begun.kept(batch)
-            recompute_cache(
-                lm,
-                [conversations[row] for row in batch],
-                context.scale_tokens,
-                cache_up_to_reply(context, batch),
-                kept,
-            )
 
 
 def elicit_tuned(context: Run, stage: StageStore) -> dict[str, Any]:
@@ -259,22 +222,23 @@ def read_tuned(
             context, tuned, stage, dict(enumerate(conversations)), rows, record, description
         )
     fill_prefixes(context, tuned, conversations, rows)
-    base = context.stage("elicit").tensors("readings")["states"] if record else None
+    base = states_of_stage(context.stage("elicit")) if record else None
 
     def replies(batch: NDArray[np.int64]) -> ConfidenceReading:
         kept = context.reply_cache.kept(
             tuned, batch, [before_reply(conversations[row], reply) for row in batch]
         )
         reading = read_reply(tuned, kept, reply, context.scale_tokens)
+        if base is None:
+            return reading.with_states(None)
+        own = np.asarray(base[batch])
         return reading.with_states(
-            None
-            if base is None
-            else replace_position(base[batch], record.index("confidence"), reading.states)
+            replace_position(own, record.index("confidence"), reading.states)
         )
 
-    return read(
-        context, stage, rows, [len(conversations[row].tokens) for row in rows], replies, description
-    )
+    lengths = [len(conversations[row].tokens) for row in rows]
+    layout = shard_layout(context, tuned, len(rows), record)
+    return read(context, stage, rows, lengths, replies, description, layout)
 
 
 def read_conversation_adapter(
@@ -296,5 +260,6 @@ def read_conversation_adapter(
         )
 
     lengths = [len(conversations[row].tokens) for row in rows]
+    layout = shard_layout(context, tuned, len(rows), record)
     with adapter_merged(tuned):
-        return read(context, stage, rows, lengths, reading, description)
+        return read(context, stage, rows, lengths, reading, description, layout)

@@ -13,6 +13,7 @@ from workbench.loop.answers import right_answers
 from workbench.loop.positions import run_positions
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
+from workbench.loop.states import question_end_states, states_of_stage
 from workbench.measure import auroc2_within
 from workbench.measure.within_test import shuffled_variance, training_spread
 from workbench.pipeline.store import ROW, StageStore
@@ -27,6 +28,7 @@ from workbench.probe import (
     fit_layerwise,
     shuffled_scores,
 )
+from workbench.probe.states import States
 
 SHUFFLES = 40
 """Probes on shuffled labels at the chosen site, from which the spread of trainings is estimated."""
@@ -52,7 +54,7 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
     """Fit probes on the states of all questions that the stage ``source`` saved."""
     config = context.config
     questions, _ = load_questions(context)
-    states: NDArray[Any] = context.stage(source).tensors("readings")["states"]
+    states = states_of_stage(context.stage(source))
     train = np.flatnonzero(questions["split"] == "train")
     test = np.flatnonzero(questions["split"] == "test")
     right_train, right_test = right_answers(context, train), right_answers(context, test)
@@ -88,7 +90,7 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
         "probe", {"weights": probe.weights, "intercept": probe.intercept, "c": probe.c}
     )
     expected = context.stage(source).table("confidence")["expected"].to_numpy()
-    site_states = states[train][:, best.layer, best.position]
+    site_states = np.asarray(states[train][:, best.layer, best.position])
     angle = cosine(
         correctness_direction(probe, best),
         confidence_direction(site_states, expected[train], config.probe.ridge_penalties),
@@ -114,13 +116,14 @@ def probe_settings(context: Run) -> ProbeSettings:
         inner_folds=config.probe.inner_folds,
         inverse_penalties=config.probe.inverse_penalties,
         seed=config.seed,
+        memory_bytes=config.probe.memory_bytes,
     )
 
 
 def _training_spread(
     found: HeldOutProbe,
-    states: NDArray[Any],
-    held_out: NDArray[Any],
+    states: States,
+    held_out: States,
     correct: NDArray[np.bool_],
     domain: NDArray[Any],
     seed: int,
@@ -143,14 +146,14 @@ def question_probe(context: Run, stage: StageStore) -> dict[str, Any]:
     Returns:
         Its layer; nothing where the position was not recorded.
     """
-    readings = context.stage("elicit").tensors("readings")
-    if QUESTION_END not in readings:
+    kept = question_end_states(context.stage("elicit"))
+    if kept is None:
         return {}
     questions, _ = load_questions(context)
     train = np.flatnonzero(questions["split"] == "train")
     test = np.flatnonzero(questions["split"] == "test")
-    layers = np.arange(readings[QUESTION_END].shape[1])[::-THINNED][::-1]
-    states = readings[QUESTION_END][:, layers, None]
+    layers = np.arange(kept.shape[1])[::-THINNED][::-1]
+    states = kept[:, layers, None]
     probe = fit_layerwise(states[train], right_answers(context, train), probe_settings(context))
     scores = apply(probe, states[test])[:, probe.best.layer, 0]
     stage.save_table(QUESTION_END, pd.DataFrame({ROW: test, "probability": scores}))

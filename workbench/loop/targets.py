@@ -18,11 +18,13 @@ from workbench.errors import WorkbenchError
 from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
+from workbench.loop.states import states_of_stage
 from workbench.pipeline.store import ROW
+from workbench.probe.states import States
 from workbench.teach.recipes import PROBE, Arm
 from workbench.teach.target_inputs import TargetInputs, check_both_kinds
 from workbench.teach.targets import check_targets
-from workbench.teach.training_job import States
+from workbench.teach.training_job import StatesAt
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,14 @@ def main_arm(context: Run) -> Arm:
     return PROBE.arm({"distribution": "soft", "text": "hard"}[context.config.teach.target])
 
 
-def states_of(context: Run, rows: NDArray[np.int64]) -> States:
+def states_of(context: Run, rows: NDArray[np.int64]) -> StatesAt:
     """Return, by name of a position, the base model's residual stream there [rows, layers,
     width].
     """
 
-    def states(position: str) -> NDArray[np.float32]:
-        return context.stage("elicit").tensors("readings")["states"][
-            rows, :, POSITIONS.index(position)
-        ]
+    def states(position: str) -> States:
+        kept = states_of_stage(context.stage("elicit"))
+        return kept[rows][:, :, POSITIONS.index(position)]
 
     return states
 

@@ -4,18 +4,20 @@
 key of finished work, its facts, and size and SHA-256 of each file and of its own content. They are
 compared when a file is read and when somebody asks whether the stage is done, so that a result that
 was damaged later is named and never used.
+
+Large recorded states lie in the folder ``states`` as shards (:mod:`workbench.states`). Only their
+manifest is sealed; it has a checksum of each piece, compared when the piece is read. Sealing shards
+whole would read them all whenever somebody asks whether the stage is done.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from workbench.errors import WorkbenchError
+from workbench.files.json_files import read_json
 from workbench.files.ownership import MARK, claim_folder, is_own, remove_own_folder
 from workbench.files.seals import damaged, find_fault, seal_files
 from workbench.files.writing import (
@@ -34,19 +37,18 @@ from workbench.files.writing import (
     write_atomically,
     write_json,
 )
+from workbench.pipeline.fingerprint import digest_of
+from workbench.states.names import ENDING, MANIFEST
+
+if TYPE_CHECKING:
+    from workbench.states.recorded import RecordedStates
 
 FOR_RESUMING = ("parts", "checkpoints")
 BEGUN, DONE, SPENT = "begun.json", "done.json", "spent.json"
+STATES = "states"
 _DIGEST = "digest"
 
 Content = TypeVar("Content")
-
-
-def fingerprint(content: Any) -> str:
-    """Return a short stable hash of JSON-like content."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
-        :16
-    ]
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class StageStore:
         fault = find_fault(self.folder, self._seals(facts), presence=True)
         if fault is not None:
             raise damaged(fault, self._mend)
+        self.states()
         return True
 
     def require_done(self) -> None:
@@ -136,7 +139,7 @@ class StageStore:
         if not content:
             return {}
         digest = content.pop(_DIGEST, None)
-        if digest != _digest(content):
+        if digest != digest_of(content):
             raise damaged(
                 f"{self.folder / DONE} holds something else than what was written", self._mend
             )
@@ -180,6 +183,19 @@ class StageStore:
         """
         return self._read(f"{name}.safetensors", load_file)
 
+    def states(self) -> RecordedStates | None:
+        """Open the recorded states that lie in shards, in the order of their questions' numbers;
+        None where there are none.
+
+        Raises:
+            WorkbenchError: where the manifest is damaged, or a shard is missing.
+        """
+        if not self.holds(f"{STATES}/{MANIFEST}"):
+            return None
+        from workbench.states.recorded import open_states
+
+        return open_states(self.checked(STATES), self._mend)
+
     def holds(self, name: str) -> bool:
         """Return whether the stage wrote a file of this name; of a finished stage also where it was
         deleted since.
@@ -199,9 +215,7 @@ class StageStore:
             for file, seal in self._seals(self.facts()).items()
             if file == name or file.startswith(f"{name}/")
         }
-        fault = find_fault(self.folder, seals)
-        if fault is None and not path.exists():
-            fault = f"{path} is missing"
+        fault = find_fault(self.folder, seals) or (None if path.exists() else f"{path} is missing")
         if fault is not None:
             raise damaged(fault, self._mend)
         return path
@@ -231,7 +245,7 @@ class StageStore:
 
     def _write_done(self, content: Mapping[str, Any]) -> None:
         # No newline at the end: a file that lost its last byte is no JSON.
-        text = json.dumps({**content, _DIGEST: _digest(content)}, indent=2, allow_nan=False)
+        text = json.dumps({**content, _DIGEST: digest_of(content)}, indent=2, allow_nan=False)
         write_atomically(self.folder / DONE, lambda path: path.write_text(text))
 
     @property
@@ -249,13 +263,18 @@ class StageStore:
         return dict(facts.get("files", {}))
 
     def _results(self) -> Iterator[Path]:
-        """Yield the files of the stage that are its results."""
-        own = {BEGUN, DONE, SPENT, MARK}
+        """Yield the files of the stage that are its results and are sealed whole."""
+        own, shards = {BEGUN, DONE, SPENT, MARK}, set(self._shards())
         for path in self.folder.rglob("*"):
             inside = path.relative_to(self.folder).parts
             passing = any(part in FOR_RESUMING for part in inside) or is_temporary(path)
-            if path.is_file() and not passing and inside[-1] not in own:
+            if path.is_file() and not passing and inside[-1] not in own and path not in shards:
                 yield path
+
+    def _shards(self) -> Iterator[Path]:
+        """Yield the shards of recorded states."""
+        if (self.folder / STATES / MANIFEST).exists():
+            yield from sorted((self.folder / STATES).glob(f"*{ENDING}"))
 
     def _check_all_ours(self) -> None:
         """Refuse to empty a finished stage's folder that holds a file of somebody else.
@@ -277,23 +296,3 @@ class StageStore:
                 f"{foreign[0]} was not written by the workbench, and its folder is to be emptied; "
                 "move the file away and run again."
             )
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return fingerprint(json.loads(json.dumps(content)))
-
-
-def read_json(path: Path, mend: str) -> dict[str, Any]:
-    """Read the object in a JSON file; an empty one where there is no file.
-
-    Raises:
-        WorkbenchError: for a file that cannot be read.
-    """
-    if not os.path.lexists(path):
-        return {}
-    try:
-        if path.is_symlink():
-            raise ValueError("it is a link")
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise damaged(f"{path} cannot be read ({error})", mend) from error

@@ -27,9 +27,10 @@ from workbench.pipeline.differences import (
     list_some,
     settings_differences,
 )
+from workbench.pipeline.fingerprint import fingerprint
 from workbench.pipeline.libraries import library_versions
 from workbench.pipeline.memory import peak_memory
-from workbench.pipeline.stage_store import StageStore, fingerprint
+from workbench.pipeline.stage_store import StageStore
 from workbench.pipeline.store import RunStore, code_version
 
 Work = Callable[[Any, StageStore], dict[str, Any]]

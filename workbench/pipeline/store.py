@@ -16,19 +16,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
+from workbench.files.json_files import read_json
 from workbench.files.locks import hold_folder
 from workbench.files.ownership import claim_folder
 from workbench.files.seals import find_fault, seal_files
 from workbench.files.writing import sweep_temporary_files, write_json
-from workbench.pipeline.stage_store import StageStore, fingerprint, read_json
+from workbench.pipeline.fingerprint import fingerprint
+from workbench.pipeline.stage_store import STATES, StageStore
 from workbench.stream.rounds import run_together
+
+if TYPE_CHECKING:
+    from workbench.states.layout import Layout
+    from workbench.states.writer import StatesWriter
 
 __all__ = [
     "ROW",
@@ -114,27 +120,52 @@ def compute_parts(batches: Sequence[Any], compute: Callable[[Any], Part], descri
 
 
 def run_parts(
-    stage: StageStore, batches: Sequence[Any], compute: Callable[[Any], Part], description: str
+    stage: StageStore,
+    batches: Sequence[Any],
+    compute: Callable[[Any], Part],
+    description: str,
+    layout: Layout | None = None,
 ) -> Part:
     """Compute every batch, keeping each as it is done, and return all rows in the order of their
     ``row``.
 
     A killed process loses the batch it was in; finished ones are read back, and computed again
     where they are damaged.
+
+    Args:
+        layout: where it is given, the tensor ``states`` of each part stays on disk as a shard, and
+            is not among the tensors that are returned; the stage opens it.
     """
     folder = stage.folder / "parts"
     names = [f"{description.replace(' ', '-')}-{index:05d}" for index in range(len(batches))]
     before, started = stage.spent(), time.monotonic()
+    writer = None if layout is None else _open_writer(stage, layout)
 
     def work(name: str, batch: Any) -> Part:
         part = _kept_part(folder, name)
-        if part is None:
-            part = _keep_part(folder, name, compute(batch))
+        if part is None or (writer is not None and not writer.holds(name, part.table[ROW])):
+            part = compute(batch)
+            if writer is not None:
+                part = _shard_states(writer, name, part)
+            part = _keep_part(folder, name, part)
             stage.note_spent(before + time.monotonic() - started)
         return part
 
     works = [partial(work, *pair) for pair in zip(names, batches, strict=True)]
     return merge_parts(run_together(works, description))
+
+
+def _open_writer(stage: StageStore, layout: Layout) -> StatesWriter:
+    from workbench.states.writer import StatesWriter
+
+    return StatesWriter(stage.folder / STATES, layout)
+
+
+def _shard_states(writer: StatesWriter, name: str, part: Part) -> Part:
+    """Write the states of a part as a shard; return the part without them."""
+    tensors = dict(part.tensors)
+    writer.write(name, part.table[ROW], tensors.pop(STATES))
+    return Part(part.table, tensors)
 
 
 def _keep_part(folder: Path, name: str, part: Part) -> Part:

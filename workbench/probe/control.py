@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
@@ -26,8 +25,10 @@ from workbench.measure import auroc2, auroc2_within
 from workbench.probe.crossfit import LayerPosition, LayerwiseProbe
 from workbench.probe.crossfit_layer import train
 from workbench.probe.logistic import feature_weights
-from workbench.probe.states import States, check_states, layer_states
-from workbench.probe.workers import each_layer
+from workbench.probe.primal import SAMPLED, Problems, fit_primal
+from workbench.probe.site_rows import open_rows
+from workbench.probe.states import States, check_states, score_site, site_reader
+from workbench.probe.workers import FitPlan, Size, each_layer, plan_fits
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def shuffled_control(
         WorkbenchError: for states of another shape than the probe's, fewer than one shuffle, and
             unequal numbers of questions.
     """
-    n = check_states(states)[0]
+    n, layers, positions, width = check_states(states)
     rows = check_states(held_out_states)[0]
     if (
         tuple(states.shape[1:]) != probe.weights.shape
@@ -87,21 +88,18 @@ def shuffled_control(
     if n_shuffles < 1:
         raise WorkbenchError(f"n_shuffles is {n_shuffles}; use at least 1")
     shuffled = shuffled_labels(probe.correct, n_shuffles=n_shuffles, seed=seed, domain=domain)
-    labels = torch.from_numpy(shuffled.astype(np.float64))
-    shapes = probe.weights.shape
+    plan = plan_fits(Size(n, layers, positions, width, 1, n_shuffles), probe.settings.memory_bytes)
 
     def scores(layer: int) -> Floats:
         """Return the log-odds [positions, shuffles, m] of the held-out rows of one layer."""
-        fitted = layer_states(states, layer).transpose(0, 1)
-        tested = layer_states(held_out_states, layer).transpose(0, 1)
         return np.stack(
             [
-                _decisions(fitted[position], tested[position], labels, float(c))
-                for position, c in enumerate(probe.c[layer])
+                _decisions(plan, LayerPosition(layer, at), states, held_out_states, shuffled, c)
+                for at, c in enumerate(probe.c[layer])
             ]
         )
 
-    decisions = np.stack(each_layer(scores, shapes[0], n, "Fitting shuffled probes"))
+    decisions = np.stack(each_layer(scores, layers, plan.workers, "Fitting shuffled probes"))
     pooled = np.apply_along_axis(auroc2, 3, decisions, truth)
     if held_out_domain is None:
         within = np.full_like(pooled, np.nan)
@@ -129,22 +127,42 @@ def shuffled_scores(
         held_out_states: [m, layers, positions, width].
     """
     shuffled = shuffled_labels(probe.correct, n_shuffles=n_shuffles, seed=seed, domain=None)
-    fitted, tested = (
-        layer_states(part, site.layer)[:, site.position] for part in (states, held_out_states)
-    )
-    labels = torch.from_numpy(shuffled.astype(np.float64))
-    return _decisions(fitted, tested, labels, float(probe.c[site.layer, site.position]))
+    n, _, _, width = check_states(states)
+    plan = plan_fits(Size(n, 1, 1, width, 1, n_shuffles), probe.settings.memory_bytes)
+    c = probe.c[site.layer, site.position]
+    return _decisions(plan, site, states, held_out_states, shuffled, float(c))
 
 
-def _decisions(fitted: Tensor, tested: Tensor, labels: Tensor, c: float) -> Floats:
-    """Return the log-odds [shuffles, m] of the rows ``tested`` [m, width] by probes fitted on
-    ``fitted`` [n, width] with each row of ``labels`` [shuffles, n].
+def _decisions(
+    plan: FitPlan,
+    site: LayerPosition,
+    fitted: States,
+    tested: States,
+    labels: NDArray[np.bool_],
+    c: float,
+) -> Floats:
+    """Return the log-odds [shuffles, m] of the questions ``tested`` at one site by probes fitted on
+    those of ``fitted`` with each row of ``labels`` [shuffles, n].
     """
-    same = torch.full((len(labels),), c, dtype=torch.float64)
-    trained = train(fitted[None].to(torch.float64), labels, same, np.arange(len(fitted)))
-    direction, intercept = feature_weights(trained.solutions, trained.standardised, trained.scaling)
-    found: Floats = (direction[0] @ tested.to(torch.float64).mT + intercept[0, :, None]).numpy()
-    return found
+    at, (shuffles, n) = (site.layer, site.position), labels.shape
+    same = torch.full((shuffles,), c, dtype=torch.float64)
+    read = site_reader(fitted, *at)
+    if plan.gram:
+        states = torch.empty((n, fitted.shape[-1]), dtype=torch.float64)
+        for rows, block in read(n):
+            states[rows] = block.to(torch.float64)
+        trained = train(
+            states[None], torch.from_numpy(labels.astype(np.float64)), same, np.arange(n)
+        )
+        direction, shift = feature_weights(trained.solutions, trained.standardised, trained.scaling)
+        return score_site(tested, *at, direction[0].numpy(), shift[0].numpy())
+    site_rows = open_rows(read, n, fitted.shape[-1], plan.rows_bytes, SAMPLED)
+    everyone = torch.ones((1, n), dtype=torch.bool)
+    problems = Problems(
+        torch.from_numpy(labels), everyone, torch.zeros(shuffles, dtype=torch.int64), same
+    )
+    fits = fit_primal(site_rows, problems, plan.problems)
+    return score_site(tested, *at, fits.weights.numpy(), fits.intercept.numpy())
 
 
 def shuffled_labels(

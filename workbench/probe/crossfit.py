@@ -29,16 +29,19 @@ from numpy.typing import ArrayLike, NDArray
 from workbench.arrays import Floats, Rows
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2
-from workbench.probe.crossfit_layer import SiteFits, fit_sites, probability
+from workbench.probe.crossfit_layer import SiteFits, fit_large_site, fit_sites, probability
 from workbench.probe.folds import (
     Criterion,
     ProbeSettings,
     check_labels,
+    count_training_sets,
     plan_folds,
     stratified_folds,
 )
-from workbench.probe.states import States, check_states, layer_states
-from workbench.probe.workers import SMALL_ROWS, each_layer
+from workbench.probe.primal import SAMPLED
+from workbench.probe.site_rows import open_rows
+from workbench.probe.states import States, check_states, layer_states, score_site, site_reader
+from workbench.probe.workers import Size, each_layer, plan_fits
 
 SMALLEST_PROBABILITY = 1e-12
 
@@ -142,14 +145,15 @@ def fit_layerwise(
     """Fit and cross-fit a probe at every layer and position of ``states`` [n, layers, positions,
     width].
 
-    ``states`` is numpy or torch, memory-mapped or not, of any float type; ``correct`` [n] bool.
-    ``fold_of`` [n] fixes the outer folds (default: stratified by ``correct``).
+    ``states`` is numpy or torch, memory-mapped or not, of any float type, or in shards on disk;
+    ``correct`` [n] bool. ``fold_of`` [n] fixes the outer folds (default: stratified by
+    ``correct``). What fitting takes stays below ``settings.memory_bytes``.
 
     Raises:
         WorkbenchError: for states that are not finite, labels of (nearly) one class, or too few
             rows.
     """
-    n, layers, positions, _ = check_states(states)
+    n, layers, positions, width = check_states(states)
     labels = np.asarray(correct)
     if labels.shape != (n,) or not np.isin(labels, (0, 1)).all():
         raise WorkbenchError(
@@ -163,16 +167,23 @@ def fit_layerwise(
         else np.asarray(fold_of, dtype=np.int64)
     )
     plan = plan_folds(labels, assigned, settings)
-    together = positions if n <= SMALL_ROWS else 1
+    grid, sets = settings.inverse_penalties, count_training_sets(plan)
+    size = Size(n, layers, positions, width, sets, sets * len(grid))
+    work = plan_fits(size, settings.memory_bytes)
 
     def fit_layer(layer: int) -> list[SiteFits]:
-        parts = layer_states(states, layer).transpose(0, 1).split(together)
+        if work.gram:
+            parts = layer_states(states, layer).transpose(0, 1).split(work.positions)
+            return [fit_sites(part.to(torch.float64), labels, plan, grid) for part in parts]
         return [
-            fit_sites(part.to(torch.float64), labels, plan, settings.inverse_penalties)
-            for part in parts
-        ]
+            fit_large_site(
+                open_rows(site_reader(states, layer, at), n, width, work.rows_bytes, SAMPLED),
+                labels, plan, grid, work.problems,
+            )
+            for at in range(positions)
+        ]  # fmt: skip
 
-    fits = each_layer(fit_layer, layers, n, "Fitting probes")
+    fits = each_layer(fit_layer, layers, work.workers, "Fitting probes")
 
     def gathered(name: str) -> Floats:
         return np.stack([np.concatenate([getattr(one, name) for one in parts]) for parts in fits])
@@ -254,12 +265,9 @@ def apply(probe: LayerwiseProbe, states: States) -> Floats:
             f"{(layers, positions, width)}; trace them with the same model and positions"
         )
     scores = np.empty((n, layers, positions))
-    for layer in range(layers):
-        slab = layer_states(states, layer).to(torch.float64)
-        direction = torch.from_numpy(probe.weights[layer])
-        scores[:, layer] = (
-            torch.einsum("npd,pd->np", slab, direction).numpy() + probe.intercept[layer]
-        )
+    for layer, at in np.ndindex(layers, positions):
+        weights, intercept = probe.weights[layer, at], probe.intercept[layer, at]
+        scores[:, layer, at] = score_site(states, layer, at, weights[None], intercept[None])[0]
     return probability(scores)
 
 

@@ -8,11 +8,14 @@ probe is refitted on all rows, with the C of smallest log loss over the outer fo
 always uses the training rows of the respective fit. Sign: probabilities are of a right answer. The
 inner scores are minima over the C grid: good for comparing sites that share the grid, a little
 optimistic as estimates.
+
+Fits of few rows are made on Gram matrices, several sites at once (:func:`fit_sites`), those of many
+rows in the space of features, all training sets and C of a site at once (:func:`fit_large_site`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +27,8 @@ from workbench.arrays import Floats, Rows
 from workbench.measure import auroc2
 from workbench.probe.folds import Plan, Split
 from workbench.probe.logistic import Solutions, Standardiser, feature_weights, fit, standardiser
+from workbench.probe.primal import Problems, fit_primal
+from workbench.probe.site_rows import SiteRows
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,92 @@ def fit_sites(
             ).decision.numpy()
         return decided[key][:, :, split.test]
 
-    sites, n, folds = len(states), len(correct), len(plan.outer)
+    choice = _choose(decision, len(states), correct, plan, strengths)
+    refits = [_refit(states[i : i + 1], labels[:1], c) for i, c in enumerate(choice.c)]
+    return SiteFits(
+        **vars(choice),
+        weights=np.stack([weights for weights, *_ in refits]),
+        intercept=np.array([intercept for _, intercept, *_ in refits]),
+        mean=np.stack([scaling.mean[0, 0].numpy() for *_, scaling in refits]),
+        scale=np.stack([scaling.scale[0, 0].numpy() for *_, scaling in refits]),
+    )
+
+
+def fit_large_site(
+    rows: SiteRows,
+    correct: NDArray[np.bool_],
+    plan: Plan,
+    inverse_penalties: Sequence[float],
+    together: int,
+) -> SiteFits:
+    """Cross-fit and refit one site of many rows, ``together`` problems at once; ``correct`` [n]."""
+    strengths = np.array(inverse_penalties, dtype=np.float64)
+    problems, number_of = site_problems(correct, plan, inverse_penalties)
+    count = len(problems.c)
+    fits = fit_primal(rows, problems, together)
+    decisions = fits.decision.view(-1, len(strengths), len(correct)).numpy()
+
+    def decision(split: Split) -> Floats:
+        return decisions[None, number_of[split.train.tobytes()]][:, :, split.test]
+
+    choice = _choose(decision, 1, correct, plan, strengths)
+    last = count - len(strengths) + int(np.flatnonzero(strengths == choice.c[0])[0])
+    return SiteFits(
+        **vars(choice),
+        weights=fits.weights[last : last + 1].numpy(),
+        intercept=fits.intercept[last : last + 1].numpy(),
+        mean=fits.mean[-1:].numpy(),
+        scale=fits.scale[-1:].numpy(),
+    )
+
+
+def site_problems(
+    correct: NDArray[np.bool_], plan: Plan, inverse_penalties: Sequence[float]
+) -> tuple[Problems, dict[bytes, int]]:
+    """Return the problems of one site, every training set at every C, the one of all rows last; and
+    the number of each training set by the bytes of its rows.
+    """
+    trained = {
+        split.train.tobytes(): split.train
+        for k, outer in enumerate(plan.outer)
+        for split in (outer, *plan.inner[k])
+    }
+    splits = torch.zeros((len(trained) + 1, len(correct)), dtype=torch.bool)
+    for number, train in enumerate(trained.values()):
+        splits[number, torch.from_numpy(train)] = True
+    splits[-1] = True
+    strengths = torch.tensor(inverse_penalties, dtype=torch.float64)
+    problems = Problems(
+        labels=torch.from_numpy(correct).expand(len(splits) * len(strengths), -1),
+        splits=splits,
+        split_of=torch.arange(len(splits)).repeat_interleave(len(strengths)),
+        c=strengths.repeat(len(splits)),
+    )
+    return problems, {key: number for number, key in enumerate(trained)}
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What the nested choice of C gives, in the shapes of :class:`SiteFits`."""
+
+    out_of_fold: Floats
+    fold_c: Floats
+    inner_log_loss: Floats
+    inner_auroc2: Floats
+    c: Floats
+
+
+def _choose(
+    decision: Callable[[Split], Floats],
+    sites: int,
+    correct: NDArray[np.bool_],
+    plan: Plan,
+    strengths: Floats,
+) -> _Choice:
+    """Choose C for every outer fold and for the final probe of ``sites`` sites, from the log-odds
+    [s, C, test rows] of each split.
+    """
+    n, folds = len(correct), len(plan.outer)
     each = np.arange(sites)
     out_of_fold, held_out = np.empty((sites, n)), np.empty((sites, len(strengths), n))
     fold_c, inner_log_loss, inner_auroc2 = (np.empty((sites, folds)) for _ in range(3))
@@ -105,18 +195,7 @@ def fit_sites(
         fold_c[:, k], inner_log_loss[:, k] = strengths[chosen], losses[each, chosen]
         inner_auroc2[:, k] = [auroc2(scores, correct[tested]) for scores in inner[each, chosen]]
     final_c = strengths[decision_log_loss(held_out, correct).argmin(axis=1)]
-    refits = [_refit(states[i : i + 1], labels[:1], final_c[i]) for i in range(sites)]
-    return SiteFits(
-        out_of_fold=out_of_fold,
-        fold_c=fold_c,
-        inner_log_loss=inner_log_loss,
-        inner_auroc2=inner_auroc2,
-        c=final_c,
-        weights=np.stack([weights for weights, *_ in refits]),
-        intercept=np.array([intercept for _, intercept, *_ in refits]),
-        mean=np.stack([scaling.mean[0, 0].numpy() for *_, scaling in refits]),
-        scale=np.stack([scaling.scale[0, 0].numpy() for *_, scaling in refits]),
-    )
+    return _Choice(out_of_fold, fold_c, inner_log_loss, inner_auroc2, final_c)
 
 
 def decision_log_loss(decision: Floats, correct: NDArray[np.bool_]) -> Floats:

@@ -18,6 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from workbench.arrays import Rows
 from workbench.errors import WorkbenchError
+from workbench.settings.defaults import PROBE_MEMORY_BYTES
 
 Criterion = Literal["log_loss", "auroc2"]
 FEWEST_PER_CLASS = 10
@@ -26,13 +27,14 @@ FEWEST_PER_CLASS = 10
 @dataclass(frozen=True)
 class ProbeSettings:
     """The settings of a probe: outer folds, inner folds, grid of C (inverse penalty on standardised
-    features), seed of the splits.
+    features), seed of the splits, and the memory that fitting may take.
     """
 
     folds: int
     inner_folds: int
     inverse_penalties: tuple[float, ...]
     seed: int
+    memory_bytes: int = PROBE_MEMORY_BYTES
 
     def __post_init__(self) -> None:
         if self.folds < 3 or self.inner_folds < 2:
@@ -136,6 +138,12 @@ def plan_folds(correct: NDArray[np.bool_], fold_of: Rows, settings: ProbeSetting
                 "or the stratified folds"
             )
     return Plan(fold_of, outer, inner)
+
+
+def count_training_sets(plan: Plan) -> int:
+    """Return how many different rows are trained on, those of the final probe, all, among them."""
+    splits = [*plan.outer, *(one for group in plan.inner for one in group)]
+    return len({split.train.tobytes() for split in splits}) + 1
 
 
 def _inner(

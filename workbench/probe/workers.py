@@ -1,10 +1,16 @@
-"""Spend torch's thread budget across layers when each layer's matrices are small.
+"""Plan how the sites of a probe are fitted within a bound of memory, and spend torch's threads on
+it.
+
+Up to GRAM_ROWS questions a site is fitted on Gram matrices, whose factors grow with the third power
+of the rows; beyond, or where they do not fit into the bound, in the space of features, with all
+training sets and C of a site in one pass over its states. A site's states are kept in memory where
+the bound has room for them, else read again in every pass.
 
 Factorising matrices of a few hundred rows on two BLAS threads was seen to become many times slower
-as soon as other programs used the cores. So a few hundred questions are fitted on one thread a
-layer, several layers at the same time; thousands of questions are fitted a layer at a time with all
-threads inside it. A layer's numbers do not depend on what runs at the same time. Memory holds one
-layer of states for each worker.
+as soon as other programs used the cores. So layers are fitted at the same time, each on its share
+of the threads, as many as the bound has room for. A layer's numbers do not depend on what runs at
+the same time. The bound is on what fitting takes, beyond the states that the caller holds and the
+probe that is returned.
 """
 
 from __future__ import annotations
@@ -12,26 +18,109 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
+from workbench.errors import WorkbenchError
+from workbench.probe.primal import LEADING, SAMPLED, bytes_of_problem
+from workbench.probe.site_rows import bytes_of_block, bytes_of_rows
 from workbench.progress import track
 
 Result = TypeVar("Result")
-SMALL_ROWS = 600
+GRAM_ROWS = 600
 MOST_WORKERS = 4
 
 
-def each_layer(
-    work: Callable[[int], Result], layers: int, rows: int, description: str
-) -> list[Result]:
-    """Return ``[work(0), ..., work(layers - 1)]``, with a progress bar; ``rows`` is the number of
-    questions each layer fits.
+@dataclass(frozen=True)
+class Size:
+    """What is fitted: so many rows, layers, positions and features, and a site's problems: its
+    training sets, C, and label vectors.
     """
-    threads = torch.get_num_threads()
-    workers = min(threads, MOST_WORKERS, layers) if rows <= SMALL_ROWS else 1
-    with _threads(1 if rows <= SMALL_ROWS else threads), ThreadPoolExecutor(workers) as pool:
+
+    rows: int
+    layers: int
+    positions: int
+    width: int
+    training_sets: int
+    problems: int
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """How sites are fitted.
+
+    Attributes:
+        gram: on Gram matrices, else in the space of features.
+        workers: layers at the same time.
+        positions: of a layer at the same time, on Gram matrices.
+        problems: of a site at the same time, in the space of features.
+        rows_bytes: what the states of one site may take in the space of features.
+    """
+
+    gram: bool
+    workers: int
+    positions: int = 1
+    problems: int = 1
+    rows_bytes: int = 0
+
+
+def plan_fits(size: Size, memory_bytes: int) -> FitPlan:
+    """Plan the fits of every site.
+
+    Raises:
+        WorkbenchError: where the bound is too small for one problem of one site.
+    """
+    most = min(torch.get_num_threads(), MOST_WORKERS, size.layers)
+    if size.rows <= GRAM_ROWS:
+        for positions in (size.positions, 1):
+            for workers in range(most, 0, -1):
+                if workers * _gram_bytes(size, positions) <= memory_bytes:
+                    return FitPlan(True, workers, positions)
+    for workers in (most, 1):
+        plan = _primal_plan(size, memory_bytes, workers)
+        held = plan.rows_bytes >= bytes_of_rows(size.rows, size.width)
+        if held and plan.problems == size.problems:
+            break
+    least = bytes_of_block(size.width)
+    if plan.rows_bytes < least:
+        needed = memory_bytes - plan.rows_bytes + least
+        raise WorkbenchError(
+            f"Probes of {size.rows} questions at width {size.width} do not fit into "
+            f"probe.memory_bytes = {memory_bytes}; give them at least {needed}."
+        )
+    return plan
+
+
+def _gram_bytes(size: Size, positions: int) -> int:
+    """Return about what fitting ``positions`` of a layer on Gram matrices takes."""
+    slab = 4 * size.rows * size.positions * size.width
+    copies = 3 * 8 * size.rows * size.width
+    strengths = max(1, size.problems // size.training_sets)
+    factors = (2 * 8 + 12 * strengths + 8 * size.training_sets // 4) * size.rows**2
+    return slab + positions * (copies + factors)
+
+
+def _primal_plan(size: Size, memory_bytes: int, workers: int) -> FitPlan:
+    """Return the plan in the space of features, half of a worker's memory for problems at most."""
+    moments = 5 * 8 * size.training_sets * size.width
+    results = 2 * 8 * size.problems * (size.rows + size.width)
+    fixed = 4 * (SAMPLED + 2 * LEADING) * size.width + moments + results
+    share = memory_bytes // workers - fixed
+    each = bytes_of_problem(size.rows, size.width)
+    problems = min(size.problems, max(1, share // 2 // each))
+    return FitPlan(False, workers, 1, problems, share - problems * each)
+
+
+def each_layer(
+    work: Callable[[int], Result], layers: int, workers: int, description: str
+) -> list[Result]:
+    """Return ``[work(0), ..., work(layers - 1)]``, with a progress bar, ``workers`` at the same
+    time.
+    """
+    threads = max(1, torch.get_num_threads() // workers)
+    with _threads(threads), ThreadPoolExecutor(workers) as pool:
         return list(track(pool.map(work, range(layers)), description, total=layers))
 
 

@@ -29,3 +29,9 @@ CHECKED_CELLS = 8
 
 MOST_WAITING_BYTES = 4_000_000_000
 """Memory bound of a streamed model: what all batches hold that wait for its next layer."""
+
+PROBE_MEMORY_BYTES = 2_000_000_000
+"""Memory bound of fitting probes."""
+
+RECORDED_BYTES = 2_000_000_000
+"""Memory bound of recorded states, beyond which they stay on disk in shards."""

@@ -15,7 +15,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from workbench.files.local_names import local_name
-from workbench.settings.defaults import CONTROL_LAYERS, MOST_WAITING_BYTES, TOKENS_PER_FORWARD
+from workbench.settings.defaults import (
+    CONTROL_LAYERS,
+    MOST_WAITING_BYTES,
+    PROBE_MEMORY_BYTES,
+    RECORDED_BYTES,
+    TOKENS_PER_FORWARD,
+)
 from workbench.settings.fields import Bytes, Settings
 
 Penalty = Annotated[float, Field(ge=1e-9, le=1e5)]
@@ -102,6 +108,13 @@ class ModelSettings(Settings):
     )
     kv_cache_bytes: Bytes = Field(
         1_600_000_000, description="memory bound: keys and values kept for teaching and reading"
+    )
+    recorded_bytes: Bytes = Field(
+        RECORDED_BYTES,
+        description="memory bound: recorded states beyond it stay on disk, in shards",
+    )
+    recorded_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="number format of states in shards; auto: that of the weights"
     )
 
     @property
@@ -212,6 +225,10 @@ class ProbeConfig(Settings):
     )
     shuffles: int = Field(
         5, ge=1, le=10_000, description="permutations of the shuffled-label control"
+    )
+    memory_bytes: Bytes = Field(
+        PROBE_MEMORY_BYTES,
+        description="memory bound: what fitting takes; states that do not fit are read in blocks",
     )
 
 

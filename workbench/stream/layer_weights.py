@@ -112,7 +112,9 @@ class LayerWeights:
         self._reader.shutdown()
 
     def _read(self, layer: int) -> dict[str, Tensor]:
-        dtypes = {name: getattr(*slot).dtype for name, slot in self._slots[layer].items()}
+        dtypes = {
+            name: getattr(module, leaf).dtype for name, (module, leaf) in self._slots[layer].items()
+        }
         weights = read_parameters(self.model, self.sources[layer], dtypes, self.device)
         self.counts.bytes_read += self.nbytes(layer)
         self.counts.reads[layer] = self.counts.reads.get(layer, 0) + 1

@@ -26,6 +26,7 @@ from workbench import progress
 from workbench.config import HeadSettings
 from workbench.elicit.conversation import Conversation
 from workbench.files.writing import write_atomically
+from workbench.probe.states import States
 from workbench.teach.examples import Example, TokenTarget
 from workbench.teach.training import train_adapter
 from workbench.teach.training_job import HeadInputs, TrainingJob, TrainingResult
@@ -171,8 +172,8 @@ def _probability(network: nn.Sequential, features: Tensor) -> NDArray[np.float64
         return network(features).double().softmax(dim=-1)[:, 1].numpy()
 
 
-def _features(states: NDArray[np.float32]) -> Tensor:
-    return torch.as_tensor(states[:, -1], dtype=torch.float32)
+def _features(states: States) -> Tensor:
+    return torch.as_tensor(np.asarray(states[:, -1]), dtype=torch.float32)
 
 
 def _train(

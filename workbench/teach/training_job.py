@@ -19,11 +19,12 @@ from workbench.config import TeachSettings
 from workbench.elicit.conversation import Conversation, ScaleTokens
 from workbench.elicit.formats import Format
 from workbench.models import LanguageModel
+from workbench.probe.states import States
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss
 from workbench.teach.training_forward import Reply
 
-States = Callable[[str], NDArray[np.float32]]
+StatesAt = Callable[[str], States]
 Grade = Callable[[int, str], bool | None]
 
 
@@ -56,7 +57,7 @@ class TrainingJob:
     questions: list[str]
     answers: list[str]
     conversations: list[Conversation]
-    states: States
+    states: StatesAt
     targets: NDArray[np.float64]
     base: NDArray[np.float64]
     settings: TeachSettings
@@ -73,7 +74,7 @@ class TrainingJob:
         once.
         """
 
-        def states(position: str) -> NDArray[np.float32]:
+        def states(position: str) -> States:
             return self.states(position)[rows]
 
         reply = self.reply
@@ -144,7 +145,7 @@ class HeadInputs:
     questions: list[str]
     answers: list[str]
     conversations: list[Conversation]
-    states: States
+    states: StatesAt
     folder: Path
     with_adapter: Callable[[], AbstractContextManager[LanguageModel]]
     tokens_per_forward: int

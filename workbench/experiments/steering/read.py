@@ -26,6 +26,7 @@ from workbench.loop.confidence import confidence_conversations
 from workbench.loop.patched_items import choose_items
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
+from workbench.loop.states import states_of_stage
 from workbench.patch.steering import Push, pushes_along, spread_of, steer
 from workbench.patch.written_confidence import WrittenConfidence
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
@@ -111,10 +112,10 @@ def make_pushes(context: Run, plan: SteeringPlan) -> tuple[list[Push], pd.DataFr
     at = POSITIONS.index("confidence")
     questions, _ = load_questions(context)
     train = np.flatnonzero(questions["split"] == "train")
-    states = context.stage("elicit").tensors("readings")["states"]
+    states = states_of_stage(context.stage("elicit"))
     weights = context.stage("probe").tensors("probe")["weights"]
     layers = list(plan.layers)
-    spreads = np.asarray([spread_of(states[train][:, layer, at]) for layer in layers])
+    spreads = np.asarray([spread_of(np.asarray(states[train][:, layer, at])) for layer in layers])
     lengths = spreads[:, None] * np.asarray(plan.lengths)
     rng = np.random.default_rng(context.config.seed)
     directions = {PROBE: weights[layers, at]}

@@ -98,7 +98,8 @@ class ConditionModel:
         self.split = split_of(context, self.condition)
         held = vectors_at(context, self.condition, AT_CONFIDENCE)
         self.states, self.held_out_states = (
-            held.of(rows)[:, self.layers] for rows in (self.split.train, self.split.test)
+            np.asarray(held.of(rows)[:, self.layers])
+            for rows in (self.split.train, self.split.test)
         )
         probes = {PROBE: BEFORE} | ({} if self.condition is BEFORE else {OWN: self.condition})
         self.weights = {

@@ -67,7 +67,7 @@ def read_geometry(context: Run, stage: StageStore, *, condition: ModelCondition)
     conversations = confidence_conversations(context)
     linearised = spread_rows(split.train, LINEARISED_ON)
     lensed, normed = (
-        torch.as_tensor(each[spread_rows(np.arange(len(each)), LENS_STATES)])
+        torch.as_tensor(np.asarray(each[spread_rows(np.arange(len(each)), LENS_STATES)]))
         for each in (training, held_out)
     )
     tables: list[pd.DataFrame] = []
@@ -82,11 +82,11 @@ def read_geometry(context: Run, stage: StageStore, *, condition: ModelCondition)
         with torch.no_grad():
             head = head_rows(lm, lm.final_norm()(final), tokens)
         for layer in progress.track(range(lm.n_layers), f"comparing directions {condition.label}"):
-            known = training[:, layer].astype(np.float64)
+            known = np.asarray(training[:, layer], dtype=np.float64)
             found = measure_layer(
                 LayerDirections(
                     known,
-                    held_out[:, layer].astype(np.float64),
+                    np.asarray(held_out[:, layer], dtype=np.float64),
                     split.questions.training_correct,
                     split.questions.training_domain,
                     weights[layer],

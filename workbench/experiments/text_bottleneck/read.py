@@ -9,7 +9,7 @@ same in all; sign: higher for surer of being right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ from workbench.arrays import Bools, Floats, Rows
 from workbench.bottleneck.fixed_maps import log_of
 from workbench.bottleneck.readings import Reading, read_best
 from workbench.bottleneck.steps import Questions, Step
-from workbench.elicit.conversation import QUESTION_END
 from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.conditions import BEFORE, ModelCondition
 from workbench.loop.answers import right_answers
@@ -30,7 +29,9 @@ from workbench.loop.positions import run_positions
 from workbench.loop.probes import THINNED, probe_settings
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
+from workbench.loop.states import question_end_states, states_of_stage
 from workbench.pipeline.store import ROW, StageStore
+from workbench.probe.states import States
 
 CURVES = "layers"
 """The tensors [held-out, layers] with the scores of a condition, by step."""
@@ -102,9 +103,8 @@ def read_steps(context: Run, stage: StageStore, *, condition: ModelCondition) ->
     rows: list[pd.DataFrame] = []
     curves: dict[str, Floats] = {}
     chosen: dict[str, int] = {}
-    held = context.stage(condition.readings).tensors("readings")
     for name in progress.track(fitted, f"reading steps {condition.label}"):
-        found = _vectors(context, condition, held, name)
+        found = _vectors(context, condition, name)
         if found is None:
             continue
         reading = read_best(
@@ -137,9 +137,9 @@ class StepVectors:
 
     rows: Rows
     layers: NDArray[np.int64]
-    vectors: NDArray[np.floating]
+    vectors: States
 
-    def of(self, rows: Rows) -> NDArray[np.floating]:
+    def of(self, rows: Rows) -> States:
         """Return the vectors of these questions."""
         return self.vectors[np.searchsorted(self.rows, rows)]
 
@@ -148,30 +148,27 @@ def vectors_at(context: Run, condition: ModelCondition, name: str) -> StepVector
     """Return what a step of the condition that every run records holds of the questions that were
     read.
     """
-    held = context.stage(condition.readings).tensors("readings")
-    found = _vectors(context, condition, held, name)
+    found = _vectors(context, condition, name)
     assert found is not None
     return found
 
 
-def _vectors(
-    context: Run,
-    condition: ModelCondition,
-    held: Mapping[str, NDArray[np.floating]],
-    name: str,
-) -> StepVectors | None:
+def _vectors(context: Run, condition: ModelCondition, name: str) -> StepVectors | None:
     """Return what a step holds of the questions that were read; None where the run did not record
     it.
     """
-    rows, states = _rows_read(context, condition), held["states"]
+    stage, rows = context.stage(condition.readings), _rows_read(context, condition)
+    states = states_of_stage(stage)
     if name == DISTRIBUTION:
         last = np.array([states.shape[1] - 1])
-        return StepVectors(rows, last, log_of(held["distribution"].astype(np.float64))[:, None])
+        scale: Floats = stage.tensors("readings")["distribution"].astype(np.float64)
+        return StepVectors(rows, last, log_of(scale)[:, None])
     if name == BEFORE_ANSWERING:
-        if QUESTION_END not in held:
+        asked = question_end_states(stage)
+        if asked is None:
             return None
-        layers = np.arange(held[QUESTION_END].shape[1])[::-THINNED][::-1]
-        return StepVectors(rows, layers, held[QUESTION_END][:, layers])
+        layers = np.arange(asked.shape[1])[::-THINNED][::-1]
+        return StepVectors(rows, layers, asked[:, layers])
     at = "confidence" if name == AT_CONFIDENCE else "answer_end"
     found = states[:, :, run_positions(context).index(at)]
     return StepVectors(rows, np.arange(states.shape[1]), found)
