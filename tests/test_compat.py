@@ -91,6 +91,15 @@ def test_the_device_of_moved_weights_is_the_hooks() -> None:
     add_hook_to_module(module, AlignDevicesHook(execution_device="cpu", offload=True))
     assert module.weight.device.type == "meta"
     assert compat.execution_device(module) == "cpu"
+    assert compat.is_moved_for_each_use(module)
+    assert not compat.is_moved_for_each_use(torch.nn.Linear(1, 1))
+
+
+def test_changes_in_place_are_counted() -> None:
+    tensor = torch.zeros(2)
+    before = compat.version_of(tensor)
+    tensor.add_(1)
+    assert compat.version_of(tensor) == before + 1
 
 
 def test_torch_says_whether_the_processor_has_bfloat16_units() -> None:

@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("states", "tables"),
     ("measure",),
     ("models", "plots"),
+    ("stream",),
     ("trace", "report"),
     ("questions", "probe", "pipeline"),
     ("loading",),

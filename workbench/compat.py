@@ -134,6 +134,16 @@ def execution_device(module: Any) -> Any:
     return module._hf_hook.execution_device
 
 
+def is_moved_for_each_use(module: Any) -> bool:
+    """Return whether accelerate's hook loads the weights of ``module`` for each of its calls."""
+    return hasattr(module, "_hf_hook")
+
+
+def version_of(tensor: Any) -> int:
+    """Return how often ``tensor`` was changed in place, as autograd counts it."""
+    return int(tensor._version)
+
+
 def has_bfloat16_units() -> bool:
     """Return whether the processor multiplies bfloat16 matrices itself, as torch reports it."""
     import torch

@@ -110,6 +110,12 @@ RUN: dict[str, tuple[dict[str, Any], str]] = {
         "patch.n_reference is 9 and patch.n_questions 8; the loop repeats some of the questions "
         "patched, so set it to at most as many.",
     ),
+    "a model read layer by layer": (
+        {"model__placement": "stream"},
+        "Teaching needs every layer in memory, and model.placement=stream reads them one by one; "
+        "ask and patch such a model with 'workbench elicit', 'trace' and 'patch', or set "
+        "model.placement=device.",
+    ),
     "a template that is not there": (
         {"model__chat_template": "/no/such.jinja"},
         "model.chat_template: there is no file /no/such.jinja; check its path.",

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,6 +46,7 @@ from workbench.patch.branches import make_patch
 from workbench.patch.controls import derangement
 from workbench.progress import Task, task
 from workbench.settings.defaults import CONTROL_LAYERS
+from workbench.stream.rounds import run_together
 from workbench.trace.backends import Backend, engine
 from workbench.trace.checks import site_width
 from workbench.trace.interventions import Patch
@@ -129,7 +131,9 @@ def read_conditions(job: PatchJob, controls: bool) -> tuple[Readings, ...]:
     writes = _writes(job, controls)
     with task("patching", job.rows * len(writes)) as bar:
         theirs = _donor_reading(job, writes[0])
-        return tuple(_read(job, write, theirs, bar) for write in writes)
+        # Handed over together, a model that is read layer by layer is read once for all.
+        works = [partial(_read, job, write, theirs, bar) for write in writes]
+        return tuple(run_together(works))
 
 
 def _writes(job: PatchJob, controls: bool) -> list[_Write]:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
@@ -23,7 +25,7 @@ from workbench.api.readouts import Readout
 from workbench.models import LanguageModel
 from workbench.patch.inputs import ModelInputs, recorded
 from workbench.trace.backends import Backend
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import TAIL_COLUMNS
 from workbench.trace.checks import site_width
 from workbench.trace.interventions import Branch
@@ -99,8 +101,8 @@ def read_branches(
         advance: called with the number of prompts of each batch that is done.
     """
     columns = min(TAIL_COLUMNS, len(branches) * max(prompts.lengths)) if packs else 0
-    bases, patched, order = [], [], []
-    for numbers in plan_batches(prompts.lengths, tokens_per_forward, readout.tree.size + columns):
+
+    def compute(numbers: NDArray[np.int64]) -> tuple[Tensor, ...]:
         rows = torch.as_tensor(numbers)
         some: list[Branch] = [
             [replace(p, positions=p.positions[rows], value=p.value[rows]) for p in branch]
@@ -114,10 +116,11 @@ def read_branches(
                 tokens_per_forward=tokens_per_forward,
                 tree=readout.tree,
             )
-        bases.append(out.base)
-        patched.append(out.patched)
-        order.append(rows)
         if advance is not None:
             advance(len(rows))
-    back = torch.cat(order).argsort().to(bases[0].device)
-    return torch.cat(bases)[back], torch.cat(patched)[back]
+        return out.base, out.patched
+
+    base, patched = map_batches(
+        prompts.lengths, tokens_per_forward, compute, readout.tree.size + columns
+    )
+    return base, patched

@@ -29,7 +29,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from workbench import progress
 from workbench.api.positions import LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
 from workbench.arrays import Rows
@@ -44,6 +43,7 @@ from workbench.states.layout import Layout
 from workbench.states.names import MANIFEST
 from workbench.states.recorded import RecordedStates, open_states
 from workbench.states.writer import StatesWriter
+from workbench.stream.rounds import run_together
 from workbench.tables import read_columns
 from workbench.trace import record_states
 from workbench.trace.batches import plan_batches
@@ -159,17 +159,24 @@ def record_prompts(
 
     if folder is None or 4 * math.prod(shape) <= recorded_bytes:
         states = np.empty(shape, dtype=np.float32)
-        for batch in progress.track(batches, "recording states"):
+
+        def fill(batch: Rows) -> None:
             states[batch] = record(batch).numpy()
+
+        run_together([partial(fill, batch) for batch in batches], "recording states")
         return Recorded(lm.name, found.labels, states, table)
     dtype = str(lm.dtype).removeprefix("torch.")
     source = fingerprint([lm.name, tokens.rows, where.tolist()])
     layout = Layout(lm.n_layers, found.labels, lm.width, dtype, source)
     writer = StatesWriter(folder / SHARDS, layout)
-    for number, batch in enumerate(progress.track(batches, "recording states")):
+
+    def write(number: int, batch: Rows) -> None:
         name = f"recording-{number:05d}"
         if not writer.holds(name, batch):
             writer.write(name, batch, record(batch))
+
+    works = [partial(write, number, batch) for number, batch in enumerate(batches)]
+    run_together(works, "recording states")
     return Recorded(lm.name, found.labels, writer.finish(), table)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from workbench.bench.inputs import ONE_FORWARD
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.backends.inputs import BatchWrite, model_inputs, require_one_process
+from workbench.trace.backends.inputs import BatchWrite, model_inputs, require_whole_model
 from workbench.trace.backends.protocol import TokenRows
 from workbench.trace.backends.strings import StringBatch, join_strings, string_batches
 from workbench.trace.interventions import Branch, Patched, Readout
@@ -43,7 +43,7 @@ class PyveneLibrary:
     lm: LanguageModel
 
     def __post_init__(self) -> None:
-        require_one_process(self.lm, "pyvene")
+        require_whole_model(self.lm, "pyvene")
 
     def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
         """Run every branch, as in :class:`~workbench.trace.backends.protocol.Backend`: one forward

@@ -26,6 +26,7 @@ from workbench.cli.bench_quantised import quantised as bench_quantised
 from workbench.cli.bench_statistics import bottleneck as bench_bottleneck
 from workbench.cli.bench_statistics import coverage as bench_coverage
 from workbench.cli.bench_statistics import verdicts as bench_verdicts
+from workbench.cli.bench_stream import stream as bench_stream
 from workbench.cli.bottleneck import bottleneck
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
@@ -221,5 +222,6 @@ bench.command("verdicts")(bench_verdicts)
 bench.command("bottleneck")(bench_bottleneck)
 bench.command("coverage")(bench_coverage)
 bench.command("quantised")(bench_quantised)
+bench.command("stream")(bench_stream)
 bench.command("probes")(bench_probes)
 bench.command("states")(bench_states)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from workbench.cli.options import Placement
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_text
 from workbench.config import load_config
@@ -80,6 +81,7 @@ def elicit(
         str, typer.Option(help="Matrix products: 'auto', 'float32' or 'bfloat16'.")
     ] = "auto",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
+    placement: Placement = "device",
     chat_template: Annotated[
         Path | None,
         typer.Option(
@@ -112,6 +114,7 @@ def elicit(
     given = {
         "model.name": model,
         "model.device": device,
+        "model.placement": placement,
         "questions.source": questions,
         "questions.ask_as": form,
         "elicit.answer_tokens": answer_tokens,
@@ -141,6 +144,7 @@ def elicit(
             model,
             precision=cast("Precision", precision),
             device=device,
+            placement=config.model.placement,
             chat_template=chat_template,
             template=asked.template,
         )

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+Placement = Annotated[
+    Literal["device", "stream"],
+    typer.Option(
+        help="'device': all weights in memory; 'stream': layer by layer from files, for a model "
+        "larger than memory."
+    ),
+]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Do results of other settings under this name again.")
 ]

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from workbench.cli.options import Placement
 from workbench.cli.terminal import bars, show_rows
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.errors import WorkbenchError
@@ -71,6 +72,7 @@ def patch(
         str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
     ] = "default",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
+    placement: Placement = "device",
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = PATCHING_TOKENS_PER_FORWARD,
@@ -100,9 +102,9 @@ def patch(
     screen = Console(stderr=True)
     with bars(screen):
         if donor_model is not None:
-            donors = _recorded(donor_model, device, donors, answers, options)
+            donors = _recorded(donor_model, device, placement, donors, answers, options)
             gc.collect()  # modules refer to each other, so nothing else frees the donor model now
-        lm = load_model(model, device=device)
+        lm = load_model(model, device=device, placement=placement)
         found = patch_map(lm, prompts, donors, read=answers, at=places, **options)
     settings = {
         "model": model,
@@ -129,14 +131,14 @@ def patch(
 
 
 def _recorded(
-    name: str, device: str, donors: Any, answers: Any, options: dict[str, Any]
+    name: str, device: str, placement: Placement, donors: Any, answers: Any, options: dict[str, Any]
 ) -> RecordedDonor:
     """Return what a donor model's run leaves behind. The model itself is let go on return."""
     from workbench.api.recorded_donor import record_donor
     from workbench.loading import load_model
 
     kept = ("over", "layers", "component", "neuron_window", "tokens_per_forward")
-    lm = load_model(name, device=device)
+    lm = load_model(name, device=device, placement=placement)
     return record_donor(lm, donors, read=answers, **{key: options[key] for key in kept})
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from workbench.cli.options import Placement
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line
 from workbench.config import RunConfig
@@ -41,6 +42,7 @@ def trace(
     device: Annotated[
         str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")
     ] = DEFAULTS.model.device,
+    placement: Placement = DEFAULTS.model.placement,
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = DEFAULTS.model.tokens_per_forward,
@@ -67,7 +69,7 @@ def trace(
     places: Any = [_place(text) for text in at] if at else "last"
     screen = Console(stderr=True)
     with bars(screen):
-        lm = load_model(model, device=device)
+        lm = load_model(model, device=device, placement=placement)
         given = prompts if table is None else table[PROMPT].astype(str).tolist()
         found = record_prompts(
             lm,

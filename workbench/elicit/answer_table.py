@@ -16,6 +16,7 @@ The table does not show how an answer longer than its limit would have continued
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,7 @@ from workbench.elicit.thought import Thought, think, think_again
 from workbench.models import LanguageModel
 from workbench.models.thoughts import require_thoughts
 from workbench.pipeline.store import ROW, BatchRunner, Part
+from workbench.stream.rounds import run_together
 from workbench.trace.batches import plan_batches
 from workbench.trace.suffix import common_prefix
 
@@ -137,12 +139,16 @@ def thinking_rows(
     prompts = answer_prompts(lm, fmt, asked, texts)
     ends = require_thoughts(lm.tokenizer).answer_ends
     replies, scores = [""] * len(asked), [0.0] * len(asked)
-    for batch in answer_batches(prompts, tokens_per_forward):
+
+    def compute(batch: Rows) -> None:
         found: list[float] = []
         said = answer_batch(lm, [prompts[at] for at in batch], limits.answer, None, found)
         for at, reply, score in zip(batch, said, found, strict=True):
             replies[at] = reply.split(ends, 1)[0].strip() if ends else reply
             scores[at] = score
+
+    batches = answer_batches(prompts, tokens_per_forward)
+    run_together([partial(compute, batch) for batch in batches])
     grades = [
         None if thought.truncated else grade(int(row), reply)
         for row, reply, thought in zip(rows, replies, thoughts, strict=True)

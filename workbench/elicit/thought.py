@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.elicit.answer import continue_prompts, start_prompts
@@ -29,6 +31,7 @@ from workbench.models.ends import end_tokens
 from workbench.models.finite import require_finite
 from workbench.models.thoughts import require_thoughts
 from workbench.models.unembed import unembed
+from workbench.stream.rounds import run_together
 from workbench.trace.batches import plan_batches
 
 
@@ -79,9 +82,13 @@ def thought_batch(
         tokens_per_forward: memory bound, tokens of the pass over the prompts.
     """
     found: dict[int, Thought] = {}
-    for batch in plan_batches([len(prompt) for prompt in prompts], tokens_per_forward):
+
+    def compute(batch: NDArray[np.int64]) -> None:
         chosen = _think(lm, [prompts[row] for row in batch], limit)
-        found |= dict(zip(np.asarray(batch).tolist(), chosen, strict=True))
+        found.update(zip(batch.tolist(), chosen, strict=True))
+
+    batches = plan_batches([len(prompt) for prompt in prompts], tokens_per_forward)
+    run_together([partial(compute, batch) for batch in batches])
     return [found[row] for row in range(len(prompts))]
 
 

@@ -19,6 +19,7 @@ libraries' exceptions are caught, and the folder's files are then checked one by
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,8 @@ from transformers import AutoConfig, AutoTokenizer
 
 from workbench.errors import WorkbenchError
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
+from workbench.loading.in_memory import read_in_memory
+from workbench.loading.streamed import FIRST_LAYERS, open_streamed, require_streamable
 from workbench.loading.verify import verify
 from workbench.models.chat import require_chat_template
 from workbench.models.chat_template import (
@@ -38,7 +41,7 @@ from workbench.models.chat_template import (
     set_day,
 )
 from workbench.models.diagnose import configuration_fault
-from workbench.models.dtype import AUTO, checkpoint_dtype, resolve_dtype
+from workbench.models.dtype import AUTO, resolve_dtype
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.language_model import LanguageModel
 from workbench.models.local import short_name
@@ -46,15 +49,18 @@ from workbench.models.opening import opening_of
 from workbench.models.plain_turns import use_plain_turns
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.quantisation import NONE, checkpoint_method, prepare_quantised
-from workbench.models.quantise import allow_training, require_plain_checkpoint, scheme_named
-from workbench.models.source import explain_errors, find_source, hub_commit, is_cached
+from workbench.models.quantise import require_plain_checkpoint, scheme_named
+from workbench.models.source import explain_errors, find_source, hub_commit
 from workbench.models.structure import derive_architecture
 from workbench.models.vocabulary import require_vocabulary
-from workbench.models.weights import Kernel, class_of, kernel_for, read_model
+from workbench.models.weights import Kernel, class_of
 from workbench.progress import task
+from workbench.settings.defaults import MOST_WAITING_BYTES
+from workbench.stream.model import only_first_layers
 
 Attention = Kernel
 Template = Literal["chat", "plain"]
+Placement = Literal["device", "stream"]
 
 
 def load_model(
@@ -72,6 +78,9 @@ def load_model(
     revision: str | None = None,
     day: date = DEFAULT_DATE,
     anew: bool = False,
+    placement: Placement = "device",
+    most_waiting_bytes: int = MOST_WAITING_BYTES,
+    spill_folder: Path | None = None,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 
@@ -96,6 +105,11 @@ def load_model(
         revision: branch, tag or commit on the hub; meaningless for local files.
         day: the date that a chat template writes where it writes today's.
         anew: verify the model even if it was verified before.
+        placement: "device" to hold the whole model on one device, "stream" to read one layer after
+            another when passes need it (:mod:`workbench.loading.streamed`).
+        most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold in
+            memory; beyond it they wait in files.
+        spill_folder: of these files; None for the system's temporary ones.
 
     Raises:
         WorkbenchError: anything the person can mend: unknown id or family, damaged files, no
@@ -104,7 +118,10 @@ def load_model(
     """
     torch_device = _torch_device(device)
     resolve_dtype(dtype, torch_device)
-    computed = resolve_precision(precision, torch_device)
+    streamed = placement == "stream"
+    computed = resolve_precision(
+        "float32" if streamed and precision == "auto" else precision, torch_device
+    )
     scheme = scheme_named(quantize)
     source = find_source(spec, revision, cache_dir)
     with explain_errors(spec, source), task(f"loading {short_name(spec)}"):
@@ -125,47 +142,51 @@ def load_model(
         notes = opening_of(tokenizer).notes
         for note in notes:
             warnings.warn(f"{short_name(spec)}: {note}", stacklevel=2)
-        if scheme is not None:
-            options["quantization_config"] = scheme.config(torch_dtype)
-        if scheme is not None or method is not None:
-            # Quantised weights are made where they stay: some cannot be moved afterwards.
-            options["device_map"] = {"": torch_device}
-        model = read_model(
-            spec,
-            source.place,
-            quiet=source.local or is_cached(source),
-            mapped=scheme is None
-            and computed == "float32"
-            and (method is not None or checkpoint_dtype(config) == torch_dtype),
-            config=config,
-            dtype=torch_dtype,
-            attn_implementation=kernel_for(config, attention),
-            use_safetensors=True,
-            **options,
-        )
-        if scheme is None and method is None:
-            model = model.to(torch_device)
-        elif not model.is_quantized:
-            # Of a checkpoint that is widened, transformers converts the quantised weights alone.
-            model = model.to(torch_dtype)
-        model = model.eval().requires_grad_(False)
-    if scheme is not None:
-        allow_training(model)
+        wanted: dict[str, Any] = {
+            "dtype": torch_dtype,
+            "device": torch_device,
+            "attention": attention,
+            "trust_remote_code": trust_remote_code,
+        }
+        if streamed:
+            require_streamable(spec, scheme is not None or method is not None, computed)
+            model = open_streamed(
+                spec,
+                source,
+                config,
+                **wanted,
+                most_waiting_bytes=most_waiting_bytes,
+                spill_folder=spill_folder,
+            )
+        else:
+            model = read_in_memory(
+                spec, source, config, **wanted, scheme=scheme, method=method, precision=computed
+            )
     fingerprint = source.fingerprint or hub_commit(source)
     marks = _template_mark(chat_template, template) + ("" if scheme is None else f"+{quantize}")
-    certificate = certificate_path(model, tokenizer, fingerprint and fingerprint + marks, cache_dir)
-    row = None if anew else read_certificate(certificate)
+    whole, first_layers = (
+        certificate_path(model, tokenizer, fingerprint and fingerprint + marks + seen, cache_dir)
+        for seen in ("", FIRST_LAYERS)
+    )
+    row = None if anew else read_certificate(whole)
+    if row is None and streamed and not anew:
+        row = read_certificate(first_layers)
     told: dict[str, Any] = {"name": spec, "revision": fingerprint + marks, "notes": notes}
     if row is not None:
         lm = LanguageModel(model, tokenizer, row, **told)
         require_vocabulary(lm)
     else:
-        with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
+        with (
+            explain_errors(spec, source),
+            task(f"verifying {short_name(spec)}"),
+            only_first_layers(model, spec) if streamed else nullcontext(),
+        ):
             lm = LanguageModel(model, tokenizer, derive_architecture(model), **told)
             require_vocabulary(lm)  # the checks pad
-            lm = verify(lm)
-        write_certificate(certificate, lm.architecture)
-    set_precision(lm, precision)
+            row = verify(lm).architecture
+        lm = LanguageModel(model, tokenizer, row, **told)
+        write_certificate(first_layers if streamed else whole, row)
+    set_precision(lm, computed)
     return lm
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.config import ProbeConfig, RunConfig, TeachSettings
+from workbench.config import ModelSettings, ProbeConfig, RunConfig, TeachSettings
 from workbench.elicit.formats import configured
 from workbench.errors import WorkbenchError
 from workbench.loop.questions import drawn_questions
@@ -38,6 +38,7 @@ def check_run(config: RunConfig) -> None:
         WorkbenchError: naming the first setting that is wrong, and the mend.
     """
     check_counts_epochs(config.teach)
+    check_placement(config.model)
     if config.patch.n_reference > config.patch.n_questions:
         raise WorkbenchError(
             f"patch.n_reference is {config.patch.n_reference} and patch.n_questions "
@@ -55,6 +56,20 @@ def check_run(config: RunConfig) -> None:
     shape = read_shape(config.model)
     check_teach(config.teach, shape)
     check_layers(config, shape)
+
+
+def check_placement(model: ModelSettings) -> None:
+    """Refuse to teach a model that is read layer by layer.
+
+    Raises:
+        WorkbenchError: for such a placement.
+    """
+    if model.placement == "stream":
+        raise WorkbenchError(
+            "Teaching needs every layer in memory, and model.placement=stream reads them one by "
+            "one; ask and patch such a model with 'workbench elicit', 'trace' and 'patch', or set "
+            "model.placement=device."
+        )
 
 
 def check_probed_run(config: RunConfig) -> tuple[list[Question], dict[str, Side]]:

@@ -109,6 +109,9 @@ class Run:
                 template=self.config.elicit.template,
                 trust_remote_code=model.trust_remote_code,
                 day=model.date,
+                placement=model.placement,
+                most_waiting_bytes=model.waiting_bytes,
+                spill_folder=model.spill_folder,
             )
         if self.config.elicit.thinking == "on":
             from workbench.models.thoughts import require_thoughts

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from workbench.compat import is_moved_for_each_use, version_of
+
 ATTRIBUTE = "cast_of_weight"
 
 
@@ -30,14 +32,14 @@ class _Cast:
     def fits(self, weight: Tensor) -> bool:
         """Return whether ``weight`` is still what was cast."""
         same = self.weight is weight and self.place == weight.data_ptr()
-        return same and self.version == weight._version
+        return same and self.version == version_of(weight)
 
 
 def can_keep_cast(module: Any, embedding: Any) -> bool:
     """Return whether ``module`` is a plain linear map whose frozen float32 matrix is the
     embedding's, and stays where it is between calls.
     """
-    if type(module).forward is not nn.Linear.forward or hasattr(module, "_hf_hook"):
+    if type(module).forward is not nn.Linear.forward or is_moved_for_each_use(module):
         return False
     weight = module.weight
     tied = weight is embedding.weight and not weight.requires_grad
@@ -56,7 +58,7 @@ def forward_with_cast(module: Any, input: Tensor) -> Tensor:
     kept = vars(module).get(ATTRIBUTE)
     if kept is None or not kept.fits(weight):
         rounded = weight.detach().to(torch.bfloat16)
-        kept = _Cast(rounded, weight, weight.data_ptr(), weight._version)
+        kept = _Cast(rounded, weight, weight.data_ptr(), version_of(weight))
         setattr(module, ATTRIBUTE, kept)
     return nn.functional.linear(input, kept.rounded, module.bias)
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from workbench import progress
 from workbench.arrays import Floats, Rows
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.scales import Scale
@@ -45,6 +45,7 @@ from workbench.patch.model_states import (
 )
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale
 from workbench.pipeline.store import ROW, Part, merge_parts
+from workbench.stream.rounds import run_together
 from workbench.trace.backends import PACKED, Engine, engine
 from workbench.trace.batches import plan_batches
 
@@ -54,7 +55,7 @@ BatchRunner = Callable[[Sequence[Rows], Callable[[Rows], Part], str], Part]
 
 def run_batches(batches: Sequence[Rows], compute: Callable[[Rows], Part], description: str) -> Part:
     """Call ``compute`` with every batch of rows; return the joined results, in memory."""
-    return merge_parts([compute(batch) for batch in progress.track(batches, description)])
+    return merge_parts(run_together([partial(compute, batch) for batch in batches], description))
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +197,8 @@ class ControlledSweep:
             conditions: at least one that patches the base run, and one that patches the tuned run:
                 donors are measured by the unpatched readouts of both.
         """
-        read = {condition: self.read(condition, run) for condition in conditions}
+        works = [partial(self.read, condition, run) for condition in conditions]
+        read = dict(zip(conditions, run_together(works), strict=True))
         donors = self.donor_readouts(
             {condition: (items, base) for condition, (items, base, _) in read.items()}
         )

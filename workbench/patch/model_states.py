@@ -19,6 +19,7 @@ from workbench.arrays import Rows
 from workbench.elicit.trie import ScaleTrie
 from workbench.models import LanguageModel
 from workbench.patch.sweep import record_number
+from workbench.stream.rounds import run_together
 from workbench.trace.backends import PACKED, Engine
 from workbench.trace.backends.kept_prefix import KeptPrefixBackend
 from workbench.trace.batches import plan_batches
@@ -74,14 +75,18 @@ def record_items(
     """
     tokens, positions, trie = items.tokens, items.positions, items.trie
     lengths = [len(prompt) for prompt in tokens]
-    out: Tensor | None = None
-    for batch in plan_batches(lengths, tokens_per_forward, len(trie.scored_tokens)):
+    found: list[Tensor] = []
+
+    def fill(batch: Rows) -> None:
         used = packed_engine(beginnings, batch, positions[batch])
         with run.within():
             states = record_number(
                 run.lm, [tokens[i] for i in batch], trie, positions[batch].tolist(), used
             )
-        out = torch.empty((len(lengths), *states.shape[1:])) if out is None else out
-        out[torch.as_tensor(batch)] = states.float().cpu()
-    assert out is not None
-    return out
+        if not found:
+            found.append(torch.empty((len(lengths), *states.shape[1:])))
+        found[0][torch.as_tensor(batch)] = states.float().cpu()
+
+    batches = plan_batches(lengths, tokens_per_forward, len(trie.scored_tokens))
+    run_together([partial(fill, batch) for batch in batches])
+    return found[0]

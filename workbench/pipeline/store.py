@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench import progress
 from workbench.errors import WorkbenchError
 from workbench.files.json_files import read_json
 from workbench.files.locks import hold_folder
@@ -31,6 +30,7 @@ from workbench.files.seals import find_fault, seal_files
 from workbench.files.writing import sweep_temporary_files, write_json
 from workbench.pipeline.fingerprint import fingerprint
 from workbench.pipeline.stage_store import STATES, StageStore
+from workbench.stream.rounds import run_together
 
 if TYPE_CHECKING:
     from workbench.states.layout import Layout
@@ -116,7 +116,7 @@ after its last batch.
 
 def compute_parts(batches: Sequence[Any], compute: Callable[[Any], Part], description: str) -> Part:
     """Compute every batch in memory and return all rows in the order of their ``row``."""
-    return merge_parts([compute(batch) for batch in progress.track(batches, description)])
+    return merge_parts(run_together([partial(compute, batch) for batch in batches], description))
 
 
 def run_parts(
@@ -138,10 +138,10 @@ def run_parts(
     """
     folder = stage.folder / "parts"
     names = [f"{description.replace(' ', '-')}-{index:05d}" for index in range(len(batches))]
-    parts: list[Part] = []
     before, started = stage.spent(), time.monotonic()
     writer = None if layout is None else _open_writer(stage, layout)
-    for name, batch in zip(names, progress.track(batches, description), strict=True):
+
+    def work(name: str, batch: Any) -> Part:
         part = _kept_part(folder, name)
         if part is None or (writer is not None and not writer.holds(name, part.table[ROW])):
             part = compute(batch)
@@ -149,8 +149,10 @@ def run_parts(
                 part = _shard_states(writer, name, part)
             part = _keep_part(folder, name, part)
             stage.note_spent(before + time.monotonic() - started)
-        parts.append(part)
-    return merge_parts(parts)
+        return part
+
+    works = [partial(work, *pair) for pair in zip(names, batches, strict=True)]
+    return merge_parts(run_together(works, description))
 
 
 def _open_writer(stage: StageStore, layout: Layout) -> StatesWriter:

@@ -27,6 +27,9 @@ CONTROL_LAYERS = 6
 CHECKED_CELLS = 8
 """Largest cells of an attribution that are patched truly, and as many random ones."""
 
+MOST_WAITING_BYTES = 4_000_000_000
+"""Memory bound of a streamed model: what all batches hold that wait for its next layer."""
+
 PROBE_MEMORY_BYTES = 2_000_000_000
 """Memory bound of fitting probes."""
 

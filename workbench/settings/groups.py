@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field
 from workbench.files.local_names import local_name
 from workbench.settings.defaults import (
     CONTROL_LAYERS,
+    MOST_WAITING_BYTES,
     PROBE_MEMORY_BYTES,
     RECORDED_BYTES,
     TOKENS_PER_FORWARD,
@@ -66,6 +67,24 @@ class ModelSettings(Settings):
         ),
     )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', ...")
+    placement: Literal["device", "stream"] = Field(
+        "device",
+        description=(
+            "device: all weights on one device; stream: one layer after another is read from the "
+            "files when passes need it, for models larger than memory"
+        ),
+    )
+    waiting_bytes: Bytes = Field(
+        MOST_WAITING_BYTES,
+        description=(
+            "memory bound of placement=stream: what batches hold that wait for a layer; beyond it "
+            "they wait in files"
+        ),
+    )
+    spill_folder: Path | None = Field(
+        None,
+        description="folder of those files; none for the system's temporary ones",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description=(

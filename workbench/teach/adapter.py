@@ -39,6 +39,7 @@ from workbench.models.plain_weights import is_linear
 from workbench.models.quantisation import require_plain_weights
 from workbench.models.sharing import sharing
 from workbench.models.swap_weights import replaced_weights
+from workbench.stream.model import require_in_memory
 from workbench.teach.adapter_kind import require_mergeable, require_switchable
 
 
@@ -49,6 +50,7 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
     Raises:
         WorkbenchError: for modules or a start layer the model does not have.
     """
+    require_in_memory(lm, "an adapter")
     _require_plain(lm)
     if not 0 <= start_layer < lm.n_layers:
         raise WorkbenchError(
@@ -124,6 +126,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
         raise WorkbenchError(
             f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained."
         )
+    require_in_memory(lm, "an adapter")
     _require_plain(lm)
     weights = _read_weights(folder)
     try:

@@ -9,6 +9,7 @@ by batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.progress import track
+from workbench.stream.rounds import run_together
 
 Rows = TypeVar("Rows", Tensor, tuple[Tensor, ...], NDArray[np.float64], list[str])
 """The results of a batch, one entry a row: a tensor, several, numbers, or texts."""
@@ -69,8 +70,7 @@ def map_batches(
     """
     batches = plan_batches(lengths, tokens_per_forward, overhead)
     order = np.concatenate(batches)
-    shown = batches if description is None else track(batches, description)
-    parts = [compute(batch) for batch in shown]
+    parts = run_together([partial(compute, batch) for batch in batches], description)
     back = np.argsort(order)
     if isinstance(parts[0], list):
         texts = [text for part in parts for text in part]

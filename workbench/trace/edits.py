@@ -16,6 +16,7 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
+from workbench.stream.tasks import note_kept
 from workbench.trace.hooks import Transform
 from workbench.trace.sites import Component, Site
 from workbench.trace.slices import SliceShard, slice_shard
@@ -126,6 +127,7 @@ def _record(
         states = gather_columns(hidden, columns)
         for site in sites:
             recording.states[site] = states if scale == 1.0 else states * scale
+            note_kept(recording.states[site])
         return
     recording.states.update(zip(sites, shard.read(hidden, columns, sites), strict=True))
 

@@ -2,7 +2,8 @@
 
 A transform receives the tensor at a place, [rows, columns, width], and returns the tensor to go on
 with; the residual stream after the last layer is the one before the final norm. Hooks that others
-registered on the same model are never touched.
+registered on the same model are never touched. What a task registers acts on its own passes alone
+(:mod:`workbench.stream.tasks`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from workbench.models.layer_output import (
     parted,
     with_hidden_argument,
 )
+from workbench.stream.gates import gate_of
+from workbench.stream.tasks import for_this_task
 from workbench.trace.sites import Component
 
 Transform = Callable[[Tensor], Tensor]
@@ -75,18 +78,26 @@ def bypass_layers(lm: LanguageModel, first: int) -> Iterator[None]:
     still run. Where layers need more of each other than the stream, all are computed.
     """
     skipped = first if lm.architecture.independent else 0
-    layers, passed_on = lm.layers()[:skipped], _passed_on(lm.architecture.returned)
-    kept = [layer.__dict__.get("forward") for layer in layers]
+    passed_on = _passed_on(lm.architecture.returned)
+    with ExitStack() as stack:
+        for layer in lm.layers()[:skipped]:
+            gate = gate_of(layer)
+            stack.enter_context(gate.skipped(passed_on) if gate else _forward(layer, passed_on))
+        yield
+
+
+@contextmanager
+def _forward(layer: nn.Module, instead: Callable[..., Any]) -> Iterator[None]:
+    """Let a layer call ``instead`` inside the block."""
+    kept = layer.__dict__.get("forward")
+    layer.__dict__["forward"] = instead
     try:
-        for layer in layers:
-            layer.__dict__["forward"] = passed_on
         yield
     finally:
-        for layer, forward in zip(layers, kept, strict=True):
-            if forward is None:
-                layer.__dict__.pop("forward", None)
-            else:
-                layer.__dict__["forward"] = forward
+        if kept is None:
+            layer.__dict__.pop("forward", None)
+        else:
+            layer.__dict__["forward"] = kept
 
 
 def _passed_on(returned: int) -> Callable[..., Any]:
@@ -102,14 +113,14 @@ def _output_hook(transform: Transform, streams: Streams) -> Callable[[nn.Module,
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
         return in_place_of(output, transform(hidden_of(output, streams)), streams)
 
-    return hook
+    return for_this_task(hook)
 
 
 def _input_hook(narrow: Narrow) -> Callable[[nn.Module, Any, Any], Any]:
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return narrow(args, kwargs)
 
-    return hook
+    return for_this_task(hook)
 
 
 def _first_input(transform: Transform, in_place: bool, streams: Streams) -> Narrow:

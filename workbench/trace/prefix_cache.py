@@ -171,8 +171,9 @@ class PrefixCache:
         """
         if self.shared and not self._beginning:
             cache, prompts = _passed(lm, [self.shared])
-            self._beginning = _row_of(cache, 0, prompts, 0, self.dtype)
-            self.bytes += _size(self._beginning)
+            if not self._beginning:  # another task may have come first
+                self._beginning = _row_of(cache, 0, prompts, 0, self.dtype)
+                self.bytes += _size(self._beginning)
         return self._beginning
 
     def _keep(self, row: int, layers: Layers) -> None:

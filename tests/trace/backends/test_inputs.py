@@ -8,7 +8,7 @@ from workbench.models import LanguageModel
 from workbench.trace.backends.inputs import (
     in_forward_order,
     position_rows,
-    require_one_process,
+    require_whole_model,
 )
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
@@ -37,9 +37,9 @@ def test_patches_come_in_forward_order_and_keep_theirs_at_one_site() -> None:
 
 
 def test_models_split_over_processes_are_refused(tiny_lm: LanguageModel) -> None:
-    require_one_process(tiny_lm, "nnsight")
+    require_whole_model(tiny_lm, "nnsight")
     tiny_lm.model._tp_size = 2
     with pytest.raises(
         WorkbenchError, match="nnsight backend cannot run a tensor-parallel model; use the 'packed'"
     ):
-        require_one_process(tiny_lm, "nnsight")
+        require_whole_model(tiny_lm, "nnsight")

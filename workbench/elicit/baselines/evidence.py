@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench import progress
 from workbench.arrays import Rows
 from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.clusters import grouped_batch
@@ -36,7 +35,7 @@ from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import format_for
 from workbench.elicit.lengths import check_lengths
 from workbench.models import LanguageModel
-from workbench.pipeline.store import ROW, Part, StageStore, merge_parts, run_parts
+from workbench.pipeline.store import ROW, Part, StageStore, compute_parts, run_parts
 from workbench.trace.batches import plan_batches
 
 
@@ -97,7 +96,7 @@ class _Work:
 
         if self.stage is not None:
             return run_parts(self.stage, batches, part, what).table
-        return merge_parts([part(rows) for rows in progress.track(batches, what)]).table
+        return compute_parts(batches, part, what).table
 
     def of(self, rows: Rows) -> list[Asked]:
         return [self.asked[row] for row in rows]

@@ -11,6 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.trainings import arm_settings
 from workbench.loop.checks import (
     check_counts,
+    check_placement,
     check_settings,
     check_taught,
     check_teach,
@@ -38,6 +39,7 @@ def check_recipe(
     if not 1 <= seeds <= MOST_SEEDS:
         raise WorkbenchError(f"A recipe is taught with 1 to {MOST_SEEDS:,} seeds, not {seeds:,}.")
     check_settings(config)
+    check_placement(config.model)
     check_needs(chosen)
     if config.questions.graded_file is not None and any(arm.trains_answers for arm in chosen):
         raise ungraded()

@@ -133,7 +133,8 @@ def _removals(found: Found, caption: str) -> Section:
         "directions of equal variance do not show: what is said came through this direction. No "
         "drop: it came another way, or not at all. Without the difference between right and wrong "
         "answers' mean states no linear reading tells training questions apart, so what is still "
-        "said is read otherwise (no norm is linear) or from other positions. What new probes read from such states, "
+        "said is read otherwise (no norm is linear) or from other positions. What new probes read "
+        "from such states, "
         f"by layer: {left}.",
         figure.figure(),
         "removed",

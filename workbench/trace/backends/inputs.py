@@ -14,6 +14,7 @@ from workbench.compat import process_count
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.invocation import active_invocation
+from workbench.stream.model import require_in_memory
 from workbench.trace.backends.places import forward_order
 from workbench.trace.backends.protocol import PositionRows
 from workbench.trace.interventions import Branch
@@ -37,8 +38,9 @@ class BatchWrite:
     factor: float = 0.0
 
 
-def require_one_process(lm: LanguageModel, backend: str) -> None:
-    """Refuse models that are split over processes, whose modules hold a share of each tensor.
+def require_whole_model(lm: LanguageModel, backend: str) -> None:
+    """Refuse models that are split over processes, whose modules hold a share of each tensor, and
+    models that are read layer by layer.
 
     Raises:
         WorkbenchError: for such a model.
@@ -47,6 +49,7 @@ def require_one_process(lm: LanguageModel, backend: str) -> None:
         raise WorkbenchError(
             f"The {backend} backend cannot run a tensor-parallel model; use the 'packed' engine."
         )
+    require_in_memory(lm, f"The {backend} backend")
 
 
 def require_every_token(lm: LanguageModel, backend: str) -> None:

@@ -35,7 +35,7 @@ from workbench.trace.backends.inputs import (
     BatchWrite,
     model_inputs,
     require_every_token,
-    require_one_process,
+    require_whole_model,
 )
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.backends.strings import join_strings, record_strings, string_batches
@@ -85,7 +85,7 @@ class LensBackend:
             WorkbenchError: for a tensor-parallel or quantised model, a switched-on adapter on a
                 prompt's last tokens, and the model itself as ``model``.
         """
-        require_one_process(lm, "transformer-lens")
+        require_whole_model(lm, "transformer-lens")
         require_every_token(lm, "transformer-lens")
         require_plain_weights(lm, "The transformer-lens backend", "use the 'packed' engine")
         if model is lm.model or model is lm.base():

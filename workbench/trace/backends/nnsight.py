@@ -44,7 +44,7 @@ from workbench.trace.backends.inputs import (
     BatchWrite,
     model_inputs,
     require_every_token,
-    require_one_process,
+    require_whole_model,
 )
 from workbench.trace.backends.nnsight_answers import PlainRemote
 from workbench.trace.backends.nnsight_session import Step, run_session
@@ -87,7 +87,7 @@ class NnsightBackend:
     revision: str | None = None
 
     def __post_init__(self) -> None:
-        require_one_process(self.lm, "nnsight")
+        require_whole_model(self.lm, "nnsight")
         wrapped = isinstance(self.lm.model, PeftModel) or bool(
             getattr(self.lm.base(), "peft_config", None)
         )

@@ -1,0 +1,63 @@
+"""Run a streamed pass in a process of its own whose address space is limited, and return its
+largest memory.
+
+Everything the process maps counts: weights in their files, states, scratch space of kernels, stacks
+of threads. The limit is set once the libraries are loaded, at ``SHARE`` of the weights and the
+stated bound of waiting states above what is mapped then; beyond it an allocation fails.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from workbench.bench.stream_checkpoint import StreamShape, open_streamed_shape
+
+SHARE = 0.35
+WAITING_BYTES = 64 * 2**20
+Groups = Sequence[Sequence[Sequence[int]]]
+
+
+def measure_apart(
+    folder: Path, shape: StreamShape, groups: Groups, weights: int, scratch: int = 0
+) -> dict[str, Any]:
+    """Return what :func:`measure_within` finds in a new process."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as apart:
+        return apart.submit(measure_within, folder, shape, groups, weights, scratch).result()
+
+
+def measure_within(
+    folder: Path, shape: StreamShape, groups: Groups, weights: int, scratch: int = 0
+) -> dict[str, Any]:
+    """Limit this process, run the pass, and return its largest resident memory above what it had
+    before, over the bytes of the weights, and what was read and spilled.
+
+    Args:
+        scratch: bytes allowed besides, for models so small that stacks of threads count.
+    """
+    from workbench.bench.stream import pass_over
+
+    torch.ones(64, 64) @ torch.ones(64, 64)  # starts the kernels' threads
+    before = psutil.Process().memory_info()
+    allowed = int(SHARE * weights) + WAITING_BYTES + scratch
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (before.vms + allowed, hard))
+    lm, stream = open_streamed_shape(folder, shape, WAITING_BYTES)
+    read = stream.weights.counts.bytes_read
+    pass_over(lm, groups)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    of_layers = sum(map(stream.weights.nbytes, range(shape.layers)))
+    return {
+        "memory.limit_over_weights": allowed / weights,
+        "memory.peak_over_weights": (peak - before.rss) / weights,
+        "memory.read_over_layers": (stream.weights.counts.bytes_read - read) / of_layers,
+        "memory.spilled_bytes": stream.spill.bytes_written,
+    }

@@ -1,0 +1,178 @@
+"""Stand in for the forward of every decoder layer: wait until the layer's weights are there, then
+call it.
+
+The modules stay transformers' own, with all hooks of theirs; only ``forward`` is looked up on a
+gate. A task that arrives at a gate lets others run until its layer is read
+(:mod:`workbench.stream.rounds`). A plain forward outside of any task reads every layer as it comes
+to it, for itself alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache
+
+from workbench.errors import WorkbenchError
+from workbench.stream.layer_weights import LayerWeights
+from workbench.stream.rounds import Rounds, close_stream, current_rounds, open_stream
+from workbench.stream.spill import Moved, SpillFolder, bring_back
+from workbench.stream.tasks import Task, current_task
+
+Forward = Callable[..., Any]
+
+
+class LayerStream:
+    """The decoder layers of a model whose weights are read when they are needed.
+
+    Args:
+        layers: the modules, first to last.
+        weights: what reads their weights.
+        most_waiting_bytes: what the tensors of tasks that wait may take together.
+        spill: where they go beyond that.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        weights: LayerWeights,
+        most_waiting_bytes: int,
+        spill: SpillFolder,
+    ) -> None:
+        self.weights, self.spill = weights, spill
+        self.most_waiting_bytes = most_waiting_bytes
+        self.gates = [LayerGate(self, number, layer) for number, layer in enumerate(layers)]
+        open_stream(self)
+
+    @contextmanager
+    def filled(self, layer: int) -> Iterator[None]:
+        """Have a layer's weights in place inside the block."""
+        if self.weights.is_filled(layer):
+            yield
+            return
+        self.weights.fill(layer)
+        try:
+            yield
+        finally:
+            self.weights.empty(layer)
+
+    @contextmanager
+    def held(self, layers: Sequence[int]) -> Iterator[None]:
+        """Keep the weights of some layers in place inside the block."""
+        with ExitStack() as stack:
+            for layer in layers:
+                stack.enter_context(self.filled(layer))
+            yield
+
+    def expect(self, layer: int) -> None:
+        """Begin to read a layer that tasks wait for."""
+        self.weights.read_ahead(layer)
+
+    def rest(self) -> None:
+        """Drop what was read ahead."""
+        self.weights.drop_ahead()
+
+    def close(self) -> None:
+        """Give the layers their own forward back, without weights, and end the reading thread."""
+        for gate in self.gates:
+            gate.remove()
+        self.weights.close()
+        close_stream(self)
+
+
+class LayerGate:
+    """The forward of a layer that waits for the layer's weights."""
+
+    def __init__(self, stream: LayerStream, layer: int, module: nn.Module) -> None:
+        self.stream, self.layer, self.module = stream, layer, module
+        self._forward: Forward = module.forward
+        self._skips: dict[Task | None, list[Forward]] = {}
+        module.__dict__["forward"] = self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        task = current_task()
+        skip = self._skip_of(task)
+        if skip is not None:
+            return skip(*args, **kwargs)
+        if torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(args)):
+            raise WorkbenchError(
+                "gradients need every layer in memory, and this model is read layer by layer: set "
+                "model.placement=device"
+            )
+        if task is None:
+            with self.stream.filled(self.layer):
+                return self._forward(*args, **kwargs)
+        if not self.stream.weights.is_filled(self.layer):
+            rounds = current_rounds()
+            assert rounds is not None
+            moved = self._settle(rounds, task, (args, kwargs))
+            rounds.wait_for(self, task)
+            bring_back(moved)
+        return self._forward(*args, **kwargs)
+
+    @contextmanager
+    def skipped(self, instead: Forward) -> Iterator[None]:
+        """Let passes of the current task call ``instead`` of the layer inside the block."""
+        own = self._skips.setdefault(current_task(), [])
+        own.append(instead)
+        try:
+            yield
+        finally:
+            own.pop()
+
+    def _settle(self, rounds: Rounds, task: Task, values: Any) -> Moved:
+        """Note what a task holds that comes here, and spill it where it is more than its room."""
+        spill, held = self.stream.spill, [*_tensors(values), *task.tensors_kept()]
+        # The states a pass begins with stay in its frame to its end.
+        task.keep(next(_tensors(values)))
+        moved: Moved = ()
+        if held_bytes(held, spill) > rounds.room_for(task):
+            moved = spill.spill(held)
+        rounds.note_waiting(task, held_bytes(held, spill))
+        return moved
+
+    def remove(self) -> None:
+        """Give the layer its own forward back."""
+        self.module.__dict__.pop("forward", None)
+
+    def _skip_of(self, task: Task | None) -> Forward | None:
+        while True:
+            if self._skips.get(task):
+                return self._skips[task][-1]
+            if task is None:
+                return None
+            task = task.parent
+
+
+def gate_of(layer: nn.Module) -> LayerGate | None:
+    """Return the gate at a layer; None for a layer in memory."""
+    forward = layer.__dict__.get("forward")
+    return forward if isinstance(forward, LayerGate) else None
+
+
+def held_bytes(tensors: Iterable[Tensor], spill: SpillFolder) -> int:
+    """Return the bytes of tensors, what they share once and without what lies in files."""
+    sizes: dict[int, int] = {}
+    for tensor in tensors:
+        if spill.holds(tensor):
+            continue
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+    return sum(sizes.values())
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, Cache):
+        yield from _tensors([vars(layer) for layer in value.layers])
+        yield from _tensors({k: v for k, v in vars(value).items() if k != "layers"})

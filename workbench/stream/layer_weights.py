@@ -1,0 +1,162 @@
+"""Read the weights of one decoder layer at a time, the next one ahead in a thread, and count what
+is read.
+
+A layer is filled in place: its modules get the parameters that were read, and their placeholders on
+the meta device back when it is emptied. At most two layers are held, the one in use and the one
+after it. Weights that keep dtype and device of their file stay views of it and cost no copy;
+others are converted or copied to the device while they are read.
+
+``bytes_read`` counts the bytes of all stored tensors that were read, whether the disk or the
+system's memory of files gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workbench.stream.checkpoint_names import ParameterSource
+from workbench.stream.stored_tensors import StoredTensor, touch_pages
+
+Slot = tuple[nn.Module, str]
+"""The module that holds a parameter or buffer, and its name there."""
+
+
+@dataclass
+class ReadCounts:
+    """What was read so far: bytes, and how often each layer."""
+
+    bytes_read: int = 0
+    reads: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def passes(self) -> int:
+        """The most often that any layer was read."""
+        return max(self.reads.values(), default=0)
+
+
+class LayerWeights:
+    """The weights of a model's decoder layers in its files.
+
+    Args:
+        model: the transformers model; its layers' parameters are on the meta device.
+        sources: of each layer's parameters.
+        device: where layers compute.
+    """
+
+    def __init__(
+        self, model: Any, sources: Sequence[Sequence[ParameterSource]], device: torch.device
+    ) -> None:
+        self.model, self.sources, self.device = model, sources, device
+        self.counts = ReadCounts()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="layer-reader")
+        self._ahead: tuple[int, Future[dict[str, Tensor]]] | None = None
+        self._slots = [
+            {name: slot_of(model, name) for source in layer for name in source.names(model)}
+            for layer in sources
+        ]
+        self._filled: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def nbytes(self, layer: int) -> int:
+        """Return the bytes of a layer in the files."""
+        return sum(source.nbytes for source in self.sources[layer])
+
+    def is_filled(self, layer: int) -> bool:
+        """Return whether the layer's weights are in place."""
+        return layer in self._filled
+
+    def read_ahead(self, layer: int) -> None:
+        """Begin to read a layer, unless one is being read ahead already."""
+        if self._ahead is None and layer not in self._filled and layer < len(self):
+            self._ahead = (layer, self._reader.submit(self._read, layer))
+
+    def drop_ahead(self) -> None:
+        """Wait for what is read ahead, and drop it."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead[1].result()
+
+    def fill(self, layer: int) -> None:
+        """Put the layer's weights in place, and begin to read the layer after it."""
+        if layer in self._filled:
+            return
+        if self._ahead is not None and self._ahead[0] != layer:
+            self.drop_ahead()
+        self.read_ahead(layer)
+        ahead, self._ahead = self._ahead, None
+        assert ahead is not None
+        weights = ahead[1].result()
+        self.read_ahead(layer + 1)
+        for name, slot in self._slots[layer].items():
+            put(slot, weights[name])
+        self._filled.add(layer)
+
+    def empty(self, layer: int) -> None:
+        """Put placeholders where the layer's weights were, and so free their memory."""
+        self._filled.discard(layer)
+        for module, leaf in self._slots[layer].values():
+            old = getattr(module, leaf)
+            put((module, leaf), torch.empty(old.shape, dtype=old.dtype, device="meta"))
+
+    def close(self) -> None:
+        """End the reading thread."""
+        self.drop_ahead()
+        self._reader.shutdown()
+
+    def _read(self, layer: int) -> dict[str, Tensor]:
+        dtypes = {
+            name: getattr(module, leaf).dtype for name, (module, leaf) in self._slots[layer].items()
+        }
+        weights = read_parameters(self.model, self.sources[layer], dtypes, self.device)
+        self.counts.bytes_read += self.nbytes(layer)
+        self.counts.reads[layer] = self.counts.reads.get(layer, 0) + 1
+        return weights
+
+
+def read_parameters(
+    model: Any,
+    sources: Sequence[ParameterSource],
+    dtypes: Mapping[str, torch.dtype],
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Return the parameters that ``sources`` make, by name, in the ``dtypes`` given for their names
+    and on ``device``.
+    """
+    return {
+        name: _placed(value, dtypes[name], device)
+        for source in sources
+        for name, value in source.parameters(model, _read_mapped).items()
+    }
+
+
+def put(slot: Slot, value: Tensor) -> None:
+    """Put ``value`` where a module holds a parameter, frozen, or a buffer."""
+    module, leaf = slot
+    is_parameter = isinstance(getattr(module, leaf), nn.Parameter)
+    setattr(module, leaf, nn.Parameter(value, requires_grad=False) if is_parameter else value)
+
+
+def slot_of(model: nn.Module, name: str) -> Slot:
+    """Return where ``model`` holds the parameter or buffer ``name``."""
+    path, _, leaf = name.rpartition(".")
+    return model.get_submodule(path), leaf
+
+
+def _read_mapped(part: StoredTensor) -> Tensor:
+    view = part.map()
+    touch_pages(view)
+    return view
+
+
+def _placed(value: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    wanted = value.to(dtype) if value.is_floating_point() else value
+    # From pinned memory a copy takes the full width of the bus.
+    return (wanted.pin_memory() if device.type == "cuda" else wanted).to(device)

@@ -1,0 +1,72 @@
+"""Say of a language model whether it is streamed, what it has read, and what it cannot be used for.
+
+What changes layers for good, or reads their weights outside of a pass, needs them in memory:
+adapters, training, and analyses of the weights themselves. These refuse a streamed model; all that
+is a pass over prompts does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.stream.gates import LayerStream, gate_of
+from workbench.stream.skeleton import layers_path
+
+LEAST_LAYERS = 2
+
+
+def stream_of(lm: LanguageModel) -> LayerStream | None:
+    """Return what reads the model's layers; None for a model in memory."""
+    gate = gate_of(lm.layers()[0])
+    return None if gate is None else gate.stream
+
+
+def require_in_memory(lm: LanguageModel, what: str) -> None:
+    """Refuse a streamed model for what needs its layers in memory.
+
+    Raises:
+        WorkbenchError: for a streamed model, naming ``what``.
+    """
+    if stream_of(lm) is not None:
+        raise WorkbenchError(
+            f"{what} needs every layer of {lm.name!r} in memory, and it is read layer by layer: "
+            "set model.placement=device"
+        )
+
+
+@contextmanager
+def only_first_layers(model: Any, name: str) -> Iterator[None]:
+    """Cut a transformers model, called ``name`` in errors, down to its first layers inside the
+    block: as many as show every kind of layer it has, two at least.
+
+    What holds for the passes of these holds for those of all, because the others are of the same
+    kinds; a whole model is read only for what is asked of it.
+    """
+    config, path = model.config.get_text_config(), layers_path(model, name)
+    holder, _, leaf = path.rpartition(".")
+    parent, layers = model.get_submodule(holder), model.get_submodule(path)
+    before, count = config.num_hidden_layers, _showing_all(layers, config)
+    setattr(parent, leaf, nn.ModuleList(list(layers)[:count]))
+    config.num_hidden_layers = count
+    try:
+        yield
+    finally:
+        setattr(parent, leaf, layers)
+        config.num_hidden_layers = before
+
+
+def _showing_all(layers: Any, config: Any) -> int:
+    """Return how many first layers show every kind: of attention, and of parts."""
+    types = getattr(config, "layer_types", None) or [""] * len(layers)
+    kinds = [
+        (kind, tuple((name, tuple(value.shape)) for name, value in layer.named_parameters()))
+        for kind, layer in zip(types, layers, strict=False)
+    ]
+    first = {kind: kinds.index(kind) for kind in kinds}
+    return min(len(layers), max(LEAST_LAYERS, 1 + max(first.values())))
