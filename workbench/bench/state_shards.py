@@ -3,8 +3,9 @@
 States are random; only those of the probed site are drawn anew for every question, the others
 repeat a block of numbers, which costs the disk the same. Rates are of the states' bytes. Reading is
 measured with the shards pushed out of the page cache first, where the system allows that, and again
-with what is in it; the first also compares checksums. Peaks are of this process beyond what it held
-before, mapped pages of files included.
+with what is in it; the first also compares checksums. Peaks are the most that this process ever
+held, mapped pages of files included, beyond what it held before the part, so they are bounds from
+above.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 
 from workbench.bench.probe_fits import measure, settings_of
 from workbench.bench.probe_states import make_states
-from workbench.pipeline.memory import peak_memory
+from workbench.pipeline.memory import held_memory, peak_memory
 from workbench.probe import fit_layerwise
 from workbench.progress import track
 from workbench.states.layout import Layout
@@ -57,9 +58,10 @@ def _measured(folder: Path, layout: Layout, values: dict[str, Any]) -> dict[str,
     questions, rows = values["questions"], values["shard_rows"]
     at = (layout.layers // 2, len(layout.positions) // 2)
     data = make_states(questions, 1, layout.width, 0)
-    block = torch.randn(rows, layout.layers, len(layout.positions), layout.width).half()
+    one = torch.randn(rows, 1, len(layout.positions), layout.width).half()
+    block = one.repeat(1, layout.layers, 1, 1)
     writer, writing = StatesWriter(folder, layout), 0.0
-    before, starts = peak_memory(), range(0, questions, rows)
+    before, starts = held_memory(), range(0, questions, rows)
     for start in track(starts, "writing shards"):
         numbers = np.arange(start, min(start + rows, questions))
         block[: len(numbers), at[0], at[1]] = torch.from_numpy(data.states[numbers, 0, 0]).half()
@@ -77,6 +79,7 @@ def _measured(folder: Path, layout: Layout, values: dict[str, Any]) -> dict[str,
     del wanted, exact
     labels, settings = data.labels, replace(settings_of(4), memory_bytes=values["memory_bytes"])
     del data, block
+    held = held_memory()
     probe, fitting = measure(
         lambda: fit_layerwise(kept[:, at[0] : at[0] + 1, at[1] : at[1] + 1], labels, settings)
     )
@@ -92,7 +95,7 @@ def _measured(folder: Path, layout: Layout, values: dict[str, Any]) -> dict[str,
         "read.bytes_per_second": size / first.clock,
         "probe.seconds": fitting.clock,
         "probe.processor_seconds": fitting.processor,
-        "probe.peak_bytes": peak_memory() - written,
+        "probe.peak_bytes": peak_memory() - held,
         "probe.out_of_fold_auroc2": float(probe.out_of_fold_auroc2[0, 0]),
     }
 

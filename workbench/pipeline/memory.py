@@ -1,10 +1,15 @@
-"""Measure the largest amount of memory that this process has held."""
+"""Measure the memory that this process holds, and the most it has held."""
 
 from __future__ import annotations
 
 import os
 
 import psutil
+
+
+def held_memory() -> int:
+    """Return the resident size of this process now, in bytes."""
+    return int(psutil.Process(os.getpid()).memory_info().rss)
 
 
 def peak_memory() -> int:

@@ -46,7 +46,7 @@ def write_shard(path: Path, layout: Layout, states: NDArray[np.floating] | Tenso
             f"width] with {wanted} and at least one row"
         )
     kept = given.detach().cpu().permute(1, 2, 0, 3).to(layout.torch_dtype).contiguous()
-    if not bool(torch.isfinite(kept).all()):
+    if not all(bool(torch.isfinite(layer).all()) for layer in kept):
         _refuse(given, layout)
     write_atomically(path, partial(save_file, {TENSOR: kept}))
     return tuple(tuple(checksum(piece) for piece in layer) for layer in kept)
