@@ -53,9 +53,15 @@ def test_both_ways_sample_the_same_rows() -> None:
     assert len(held.sample) == 20
 
 
-def test_reading_again_leaves_what_was_read_unchanged() -> None:
+def test_going_through_leaves_the_callers_array_as_it_was() -> None:
+    def read(most: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        for start in range(0, ROWS, most):
+            rows = np.arange(start, min(start + most, ROWS))
+            yield rows, torch.from_numpy(STATES[start : start + most])
+
     before = STATES.copy()
-    rows = opened(1)
-    first = rows.times(torch.ones((1, WIDTH)))
-    torch.testing.assert_close(rows.times(torch.ones((1, WIDTH))), first, rtol=0, atol=0)
-    np.testing.assert_array_equal(STATES, before)
+    for memory in (10**6, 1):
+        rows = open_rows(read, ROWS, WIDTH, memory, 20)
+        first = rows.times(torch.ones((1, WIDTH)))
+        torch.testing.assert_close(rows.times(torch.ones((1, WIDTH))), first, rtol=0, atol=0)
+        np.testing.assert_array_equal(STATES, before)
