@@ -30,7 +30,6 @@ def test_as_a_script_it_follows_every_step_and_as_a_notebook_it_goes_on_to_show_
         "bottleneck_ceiling_before",
         "bottleneck_geometry_before",
         "bottleneck_geometry_after",
-        "bottleneck_geometry_control",
     }
     shown = analysis.notebook()
     assert shown.text.splitlines() == lines

@@ -59,9 +59,10 @@ def test_answers_scale_and_states_are_those_in_memory(
     assert np.array_equal(found.states, expected.states)
     reads = {layer: n - before.get(layer, 0) for layer, n in stream.weights.counts.reads.items()}
     # Answers of 5 tokens and a confidence of 1 pass and 4 more tokens at most, for all questions.
-    # The first layer may be read once more, ahead of a pass that was not made.
-    assert max(reads.values()) <= 5 + 5 + 1
-    assert set(reads.values()) <= {reads[3], reads[3] + 1}
+    # A layer may be read once more, ahead of a pass that ended below it or was not made.
+    passes = min(reads.values())
+    assert passes <= 5 + 5 + 1
+    assert set(reads.values()) <= {passes, passes + 1}
     stream.close()
 
 

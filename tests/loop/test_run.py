@@ -51,6 +51,9 @@ def test_the_model_is_loaded_once_as_configured(
         "template": "chat",
         "trust_remote_code": False,
         "day": date(2025, 1, 1),
+        "placement": "device",
+        "most_waiting_bytes": 4_000_000_000,
+        "spill_folder": None,
     }
     assert asked == [((writable.config.model.name,), options)]
 

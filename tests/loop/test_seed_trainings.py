@@ -18,8 +18,9 @@ def weights(run: Run, stage: str) -> dict[str, np.ndarray]:
 
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    """To float32's rounding: where an array lies in memory decides a kernel's last bit."""
     assert one.keys() == other.keys()
-    return all(np.array_equal(one[name], other[name]) for name in one)
+    return all(np.allclose(one[name], other[name], rtol=0, atol=1e-6) for name in one)
 
 
 def test_seeds_give_other_adapters_from_the_same_targets(seeds_context: Run) -> None:
