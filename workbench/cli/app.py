@@ -33,7 +33,7 @@ from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
 from workbench.cli.measure import measure
 from workbench.cli.models import models
-from workbench.cli.options import KeepCodeVersion, Replace
+from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.patch import patch
 from workbench.cli.settings import settings
 from workbench.cli.states import probe, trace
@@ -150,7 +150,7 @@ def run(
         list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
     replace: Replace = False,
     keep_code_version: KeepCodeVersion = False,
 ) -> None:

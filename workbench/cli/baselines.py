@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.cli.lists import listed
-from workbench.cli.options import KeepCodeVersion, Replace
+from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import RunConfig, resolve, user_settings
@@ -67,7 +67,7 @@ def baselines(
         bool, typer.Option("--json", help="Print one JSON object per baseline.")
     ] = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
     replace: Replace = False,
     keep_code_version: KeepCodeVersion = False,
 ) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.cli.lists import listed
+from workbench.cli.options import FiguresFolder, NoFigures, PrintJson
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
@@ -50,11 +51,9 @@ def sweep(
         str, typer.Option(help="Some of loop,transformer-lens,nnsight,pyvene, or none.")
     ] = ALL,
     precision: Annotated[str, typer.Option(help=_PRECISION)] = "float32",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[
-        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
-    ] = False,
+    as_json: PrintJson = False,
+    figures: FiguresFolder = Path("figures"),
+    no_figures: NoFigures = False,
 ) -> None:
     """The packed engine beside one plain forward and beside other libraries, ratios within one run.
 
@@ -112,11 +111,9 @@ def teach(
     ] = None,
     parts: Annotated[str, typer.Option(help="Some of speed,exact,memory.")] = ALL,
     precision: Annotated[str, typer.Option(help=_PRECISION)] = "float32",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[
-        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
-    ] = False,
+    as_json: PrintJson = False,
+    figures: FiguresFolder = Path("figures"),
+    no_figures: NoFigures = False,
 ) -> None:
     """Training beside TRL's SFTTrainer on the same data, adapter and steps, ratios within one run.
 
@@ -155,9 +152,9 @@ def run(
     name: Annotated[
         str, typer.Argument(metavar="[NAME]", help="The finished run's name.")
     ] = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PrintJson = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
     no_figures: Annotated[
         bool, typer.Option("--no-figures", help="Write no table or page.")
     ] = False,
@@ -187,7 +184,7 @@ def measure(
     rows: Annotated[
         int, typer.Option(min=100, max=10**9, help="Answers of the large table.")
     ] = 1_000_000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Seconds and memory of all metrics: 10,000 paired resamples of 1,000 answers, and a large
     table.

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from workbench.cli.bench import ALL, PLACE, draw, names_of, show
 from workbench.cli.lists import listed
+from workbench.cli.options import FiguresFolder, NoFigures, PrintJson
 from workbench.cli.terminal import bars
 from workbench.errors import WorkbenchError
 from workbench.files.ownership import require_claimable
@@ -41,11 +42,9 @@ def probes(
         int, typer.Option(min=0, max=10**6, help="Most questions also fitted on Gram matrices.")
     ] = 1000,
     parts: Annotated[str, typer.Option(help="Some of goal,growth.")] = ALL,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[
-        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
-    ] = False,
+    as_json: PrintJson = False,
+    figures: FiguresFolder = Path("figures"),
+    no_figures: NoFigures = False,
 ) -> None:
     """Cross-fitted probes of many layers, beside scikit-learn on the same fits, and how their cost
     grows with questions and width.

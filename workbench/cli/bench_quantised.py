@@ -12,6 +12,7 @@ from rich.console import Console
 
 from workbench.cli.bench import show
 from workbench.cli.lists import listed
+from workbench.cli.options import PrintJson
 from workbench.cli.terminal import bars
 from workbench.config import load_config
 
@@ -27,7 +28,7 @@ def quantised(
     samples: Annotated[
         int, typer.Option(min=1, max=1000, help="Samples of questions, none shared.")
     ] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PrintJson = False,
 ) -> None:
     """What quantised weights cost in AUROC2 and move in the readout, on the same answers."""
     from workbench.bench.quantised import bench_quantised, reading_row

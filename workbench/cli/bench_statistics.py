@@ -15,6 +15,7 @@ from rich.text import Text
 
 from workbench.cli.bench import ALL, PLACE, draw, names_of, show
 from workbench.cli.lists import listed
+from workbench.cli.options import FiguresFolder, NoFigures, PrintJson
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_text
 from workbench.errors import WorkbenchError
@@ -36,11 +37,9 @@ def verdicts(
         int, typer.Option(min=1, max=10**6, help="Worlds of each kind on tiny random models.")
     ] = 200,
     parts: Annotated[str, typer.Option(help="Some of simulated,tiny,run.")] = ALL,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[
-        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
-    ] = False,
+    as_json: PrintJson = False,
+    figures: FiguresFolder = Path("figures"),
+    no_figures: NoFigures = False,
 ) -> None:
     """How often each verdict holds where nothing is there, and where an effect is planted.
 
@@ -79,11 +78,9 @@ def bottleneck(
             min=0, max=10**6, help="Models of each verdict, strength of its clue and size."
         ),
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[
-        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
-    ] = False,
+    as_json: PrintJson = False,
+    figures: FiguresFolder = Path("figures"),
+    no_figures: NoFigures = False,
 ) -> None:
     """How often the verdict on the text bottleneck is right on models in which it is planted.
 
@@ -123,11 +120,9 @@ def coverage(
         int, typer.Option(min=20, max=10**6, help="Resamples of each interval.")
     ] = 300,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the tables.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[
-        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
-    ] = False,
+    as_json: PrintJson = False,
+    figures: FiguresFolder = Path("figures"),
+    no_figures: NoFigures = False,
 ) -> None:
     """How often the intervals miss the truth, on simulated tables and sweeps of known law.
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from workbench.cli.bench import ALL, names_of, show
+from workbench.cli.options import PrintJson
 from workbench.cli.terminal import bars
 
 
@@ -29,7 +30,7 @@ def stream(
     folder: Annotated[
         Path | None, typer.Option(help="Where random weights are written meanwhile.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PrintJson = False,
 ) -> None:
     """A model read layer by layer beside the same in memory, on random weights of a 1.5B shape and
     one layer of a 70B shape, ratios within one run.

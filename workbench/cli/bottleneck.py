@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from workbench.cli.options import KeepCodeVersion, Replace
+from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.errors import WorkbenchError
@@ -60,7 +60,7 @@ def bottleneck(
         ),
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
     replace: Replace = False,
     keep_code_version: KeepCodeVersion = False,
 ) -> None:

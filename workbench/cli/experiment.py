@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from workbench.cli.options import KeepCodeVersion, Replace
+from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.settings.file import read_assignments
@@ -39,7 +39,7 @@ def experiment(
         typer.Option("--name", help="Name of the run; default: the experiment's own."),
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
     replace: Replace = False,
     keep_code_version: KeepCodeVersion = False,
 ) -> None:

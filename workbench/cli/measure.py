@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from workbench.cli.options import FiguresFolder
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line
 from workbench.files.ownership import require_claimable
@@ -82,7 +83,7 @@ def measure(
     name: Annotated[
         str | None, typer.Option(help="Folder of the figures; default: the file's name.")
     ] = None,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
     no_figures: Annotated[
         bool, typer.Option("--no-figures", help="Write no figures and no page.")
     ] = False,

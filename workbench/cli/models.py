@@ -12,6 +12,7 @@ from rich.console import Console
 
 from workbench.cli.bench import show
 from workbench.cli.lists import listed
+from workbench.cli.options import PrintJson
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line
 
@@ -38,7 +39,7 @@ def verify() -> None:
 
 @models.command()
 def embedded(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PrintJson = False,
 ) -> None:
     """List the models that are known by a name of their own and fetched when first asked for."""
     from workbench.models.embedded import converted_folder
@@ -78,7 +79,7 @@ def check(
     attention: Annotated[
         Literal["sdpa", "eager"], typer.Option(help="The attention kernel.")
     ] = "sdpa",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Load a model, verify it anew, and print where its parts are and every check."""
     from workbench.loading import load_model
@@ -105,7 +106,7 @@ def check(
 @models.command()
 def families(
     only: Annotated[str, typer.Option(help="Some of the model types, or all.")] = "all",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Build a tiny random model of every registered family, verify it, and print what can be done
     with it.

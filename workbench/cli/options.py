@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -22,3 +23,6 @@ KeepCodeVersion = Annotated[
         "--keep-code-version", help="Go on from results of other code or library versions."
     ),
 ]
+PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FiguresFolder = Annotated[Path, typer.Option(help="Folder of all figures.")]
+NoFigures = Annotated[bool, typer.Option("--no-figures", help="Write no figure, table or page.")]

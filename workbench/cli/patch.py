@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from workbench.cli.options import Placement
+from workbench.cli.options import FiguresFolder, Placement
 from workbench.cli.terminal import bars, show_rows
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.errors import WorkbenchError
@@ -77,7 +77,7 @@ def patch(
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = PATCHING_TOKENS_PER_FORWARD,
     name: Annotated[str, typer.Option(help="Folder of the figures.")] = "patching",
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
 ) -> None:
     """Patch one prompt's run with another's states, or many pairs: figure, table, page."""
     if donor is None and donor_model is not None:

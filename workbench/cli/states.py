@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from workbench.cli.options import Placement
+from workbench.cli.options import FiguresFolder, Placement
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line
 from workbench.config import RunConfig
@@ -117,7 +117,7 @@ def probe(
     name: Annotated[
         str | None, typer.Option(help="Folder of the figures; default: that of the states.")
     ] = None,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
 ) -> None:
     """Fit probes of a label at every recorded layer and place: figure, table and page."""
     page = folder_named(figures, name or f"probe-{folder.resolve().name}")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.cli.lists import listed
-from workbench.cli.options import KeepCodeVersion, Replace
+from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_text
 from workbench.config import RunConfig, resolve, user_settings
@@ -80,7 +80,7 @@ def teach(
         list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    figures: FiguresFolder = Path("figures"),
     replace: Replace = False,
     keep_code_version: KeepCodeVersion = False,
     push_to_hub: Annotated[
