@@ -9,16 +9,15 @@ p^2. Seconds are those of this machine and load; the method of each interval is 
 
 from __future__ import annotations
 
-import sys
-import time
 from typing import Any
 
 import numpy as np
-import psutil
 
+from workbench.bench.timing import Seconds, measure
 from workbench.measure.groups import Settings, measure_group
 from workbench.measure.paired import paired_metrics
 from workbench.measure.table_file.answers import Answers
+from workbench.pipeline.memory import peak_memory
 from workbench.progress import task
 
 SMALL = 1000
@@ -38,7 +37,7 @@ def bench_measure(rows: int) -> dict[str, Any]:
             progress.advance()
             out |= {f"large.{name}.{key}": value for key, value in _large(rows, digits).items()}
             progress.advance()
-    out["peak_bytes"] = _peak()
+    out["peak_bytes"] = peak_memory()
     return out
 
 
@@ -47,11 +46,12 @@ def _paired(digits: int | None) -> dict[str, Any]:
     other = np.clip(confidence + rng.normal(0, 0.2, SMALL), 0, 1)
     other = other if digits is None else np.round(other, digits)
     correct_b = rng.random(SMALL) < other**2
-    start = _clocks()
-    found = paired_metrics(
-        confidence, other, correct, correct_b=correct_b, seed=0, resamples=PAIRED_RESAMPLES
+    found, taken = measure(
+        lambda: paired_metrics(
+            confidence, other, correct, correct_b=correct_b, seed=0, resamples=PAIRED_RESAMPLES
+        )
     )
-    return {**_since(start), "metrics": len(found.difference), "method": found.method}
+    return {**_named(taken), "metrics": len(found.difference), "method": found.method}
 
 
 def _large(rows: int, digits: int | None) -> dict[str, Any]:
@@ -63,21 +63,12 @@ def _large(rows: int, digits: int | None) -> dict[str, Any]:
         scale=1.0,
         domain=np.array(["a", "b", "c", "d"], dtype=object)[rng.integers(0, 4, rows)],
     )
-    start = _clocks()
-    found = measure_group(answers, Settings())
-    return {**_since(start), "method": found.values["method"]}
+    found, taken = measure(lambda: measure_group(answers, Settings()))
+    return {**_named(taken), "method": found.values["method"]}
 
 
-def _clocks() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
-
-
-def _since(start: tuple[float, float]) -> dict[str, float]:
-    """Return seconds of the clock and of the processor since ``start``. The first also grow with
-    other work of the machine.
-    """
-    now = _clocks()
-    return {"seconds": now[0] - start[0], "cpu_seconds": now[1] - start[1]}
+def _named(taken: Seconds) -> dict[str, float]:
+    return {"seconds": taken.clock, "cpu_seconds": taken.processor}
 
 
 def _made(rows: int, digits: int | None) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
@@ -86,17 +77,3 @@ def _made(rows: int, digits: int | None) -> tuple[np.ndarray, np.ndarray, np.ran
     if digits is not None:
         confidence = np.round(confidence, digits)
     return confidence, rng.random(rows) < confidence**2, rng
-
-
-def _peak() -> int:
-    """Return the largest resident memory of the process so far, in bytes."""
-    # Windows keeps the peak in psutil; elsewhere the resource module has it, in kilobytes (macOS:
-    # bytes).
-    peak = getattr(psutil.Process().memory_info(), "peak_wset", None)
-    if peak is not None:
-        return int(peak)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == "darwin" else 1024
-    )

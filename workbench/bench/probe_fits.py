@@ -14,11 +14,10 @@ sampled training set.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from sklearn.linear_model import LogisticRegression
 
 from workbench.arrays import Floats
 from workbench.bench.probe_states import LabelledStates, make_states
+from workbench.bench.timing import Seconds, measure
 from workbench.measure import auroc2
 from workbench.probe import ProbeSettings, fit_layerwise, stratified_folds
 from workbench.probe.crossfit_layer import SiteFits, fit_large_site, fit_sites, site_problems
@@ -35,20 +35,11 @@ from workbench.probe.site_rows import SiteRows, bytes_of_rows, open_rows
 from workbench.probe.states import site_reader
 from workbench.progress import track
 
-Result = TypeVar("Result")
 PARTS = ("goal", "growth")
 FOLDS = 5
 FEATURES, GRAM, SKLEARN = "in the space of features", "on Gram matrices", "scikit-learn"
 SKLEARN_SETS = 2
 """Training sets that scikit-learn fits, of all of a site's."""
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """Seconds of the clock and of the processor."""
-
-    clock: float
-    processor: float
 
 
 @dataclass(frozen=True)
@@ -67,13 +58,6 @@ class ProbeBench:
 
     values: dict[str, Any]
     points: list[Point]
-
-
-def measure(work: Callable[[], Result]) -> tuple[Result, Seconds]:
-    """Return the result of ``work`` and its seconds."""
-    clock, processor = time.perf_counter(), time.process_time()
-    result = work()
-    return result, Seconds(time.perf_counter() - clock, time.process_time() - processor)
 
 
 def settings_of(strengths: int) -> ProbeSettings:

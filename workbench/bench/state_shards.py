@@ -10,8 +10,6 @@ above.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from workbench.bench.probe_fits import measure, settings_of
+from workbench.bench.page_cache import forget_files
+from workbench.bench.probe_fits import settings_of
 from workbench.bench.probe_states import make_states
+from workbench.bench.timing import measure
 from workbench.pipeline.memory import held_memory, peak_memory
 from workbench.probe import fit_layerwise
 from workbench.progress import track
@@ -69,7 +69,7 @@ def _measured(folder: Path, layout: Layout, values: dict[str, Any]) -> dict[str,
         writing += taken.clock
     written = peak_memory()
     kept, opening = measure(lambda: open_states(folder, "measure again"))
-    _push_out(folder)
+    forget_files(folder.iterdir())
     site = kept[:, at[0], at[1]]
     wanted, first = measure(lambda: np.asarray(site))
     size = kept.read_bytes
@@ -98,13 +98,3 @@ def _measured(folder: Path, layout: Layout, values: dict[str, Any]) -> dict[str,
         "probe.peak_bytes": peak_memory() - held,
         "probe.out_of_fold_auroc2": float(probe.out_of_fold_auroc2[0, 0]),
     }
-
-
-def _push_out(folder: Path) -> None:
-    """Ask the system to forget what it holds of the shards, where it takes such advice."""
-    advise: Callable[..., None] | None = getattr(os, "posix_fadvise", None)
-    if advise is None:
-        return
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            advise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

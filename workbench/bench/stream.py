@@ -20,7 +20,6 @@ within one run. Seconds are of this machine under its load.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +32,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from workbench.bench.page_cache import forget_files
 from workbench.bench.stream_checkpoint import (
     LAYER_70B,
     SHAPE_1_5B,
@@ -184,7 +184,7 @@ def _over_accelerate(
         offloaded = replace(streamed, model=model.eval().requires_grad_(False))
         found: dict[str, Tensor] = {}
         ratios: dict[str, float] = {}
-        for kind, forget in (("warm_", lambda: None), ("", partial(_forget_files, folder))):
+        for kind, forget in (("warm_", lambda: None), ("", partial(_forget_weights, folder))):
 
             def one_by_one(forget: Callable[[], None] = forget) -> None:
                 parts = []
@@ -208,9 +208,5 @@ def _over_accelerate(
     }
 
 
-def _forget_files(folder: Path) -> None:
-    """Let the system forget what it holds of the weights' files."""
-    for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+def _forget_weights(folder: Path) -> None:
+    forget_files(folder.glob("*.safetensors"))

@@ -19,7 +19,7 @@ import psutil
 import torch
 
 from workbench.bench.stream_checkpoint import StreamShape, open_streamed_shape
-from workbench.errors import WorkbenchError
+from workbench.pipeline.memory import peak_memory
 
 SHARE = 0.35
 WAITING_BYTES = 64 * 2**20
@@ -54,7 +54,7 @@ def measure_within(
     lm, stream = open_streamed_shape(folder, shape, WAITING_BYTES)
     read = stream.weights.counts.bytes_read
     pass_over(lm, groups)
-    peak = _peak_bytes()
+    peak = peak_memory()
     of_layers = sum(map(stream.weights.nbytes, range(shape.layers)))
     return {
         "memory.limit_over_weights": allowed / weights,
@@ -62,13 +62,3 @@ def measure_within(
         "memory.read_over_layers": (stream.weights.counts.bytes_read - read) / of_layers,
         "memory.spilled_bytes": stream.spill.bytes_written,
     }
-
-
-def _peak_bytes() -> int:
-    """Return the largest resident memory of this process. The usage that the system counts would
-    be that of the process which started it, where that was larger.
-    """
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise WorkbenchError("This system does not say the largest memory of a process (VmHWM).")

@@ -14,13 +14,32 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 
 from workbench.progress import track
 
 Method = Callable[[], Any]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Seconds of the clock and of the processor. The first also grow with other work of the
+    machine.
+    """
+
+    clock: float
+    processor: float
+
+
+def measure(work: Callable[[], Result]) -> tuple[Result, Seconds]:
+    """Return the result of ``work``, which queues nothing on an accelerator, and its seconds."""
+    clock, processor = time.perf_counter(), time.process_time()
+    result = work()
+    return result, Seconds(time.perf_counter() - clock, time.process_time() - processor)
 
 
 def seconds(method: Method) -> float:
