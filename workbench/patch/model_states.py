@@ -75,7 +75,8 @@ def record_items(
     """
     tokens, positions, trie = items.tokens, items.positions, items.trie
     lengths = [len(prompt) for prompt in tokens]
-    found: list[Tensor] = []
+    layers, places = run.lm.n_layers, positions.shape[1] + trie.tree.size
+    found = torch.empty((len(lengths), layers, places, run.lm.width))
 
     def fill(batch: Rows) -> None:
         used = packed_engine(beginnings, batch, positions[batch])
@@ -83,10 +84,8 @@ def record_items(
             states = record_number(
                 run.lm, [tokens[i] for i in batch], trie, positions[batch].tolist(), used
             )
-        if not found:
-            found.append(torch.empty((len(lengths), *states.shape[1:])))
-        found[0][torch.as_tensor(batch)] = states.float().cpu()
+        found[torch.as_tensor(batch)] = states.float().cpu()
 
     batches = plan_batches(lengths, tokens_per_forward, len(trie.scored_tokens))
     run_together([partial(fill, batch) for batch in batches])
-    return found[0]
+    return found

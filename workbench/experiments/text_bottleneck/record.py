@@ -7,15 +7,14 @@ with its interval or a word.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workbench.bottleneck.ceiling_writers import ABLATION
 from workbench.experiments.text_bottleneck.ceiling_results import CeilingResult, writer_name
-from workbench.experiments.text_bottleneck.condition_model import MEANS, OWN, PROBE
+from workbench.experiments.text_bottleneck.intervention_page import NAMED
 from workbench.experiments.text_bottleneck.intervention_results import EXPECTED, Interventions
-from workbench.experiments.text_bottleneck.interventions import RANDOM, WHOLE
 from workbench.experiments.text_bottleneck.results import BottleneckResults, ConditionResult
 from workbench.measure import Estimate
 
@@ -94,20 +93,10 @@ def _of_texts(row: str, each: ConditionResult) -> Iterator[Cell]:
     yield section, row, "share written the commonest value", margin.commonest
 
 
-_NAMES: Mapping[tuple[str, int], str] = {
-    (PROBE, 0): "the probe's",
-    (RANDOM, 0): "random, of its variance",
-    (OWN, 0): "the condition's own probe's",
-    (MEANS, 0): "the difference of means",
-    (RANDOM, 1): "random, of that variance",
-    (WHOLE, 0): "the whole state",
-}
-
-
 def _of_directions(row: str, each: Interventions) -> Iterator[Cell]:
     for removal in each.removals:
         place = f"{row}, layer {removal.layer}"
-        column = _NAMES[removal.direction, removal.number]
+        column = NAMED[removal.direction, removal.number]
         yield (
             "Expected confidence with a direction taken out: AUROC2 within domain lost",
             place,
@@ -117,7 +106,7 @@ def _of_directions(row: str, each: Interventions) -> Iterator[Cell]:
     for name, left in each.left.items():
         for layer, probe in zip(each.layers, left, strict=True):
             section = "What a new probe reads without a direction, AUROC2 within domain"
-            yield section, f"{row}, layer {layer}", _NAMES[name, 0], probe
+            yield section, f"{row}, layer {layer}", NAMED[name, 0], probe
     for swap in each.swaps:
         for at, layer in enumerate(each.layers):
             curve = swap.followed
@@ -125,7 +114,7 @@ def _of_directions(row: str, each: Interventions) -> Iterator[Cell]:
             slope = Estimate(
                 float(curve.value[at]), float(curve.low[at]), float(curve.high[at]), each.patched
             )
-            yield section, f"{row}, layer {layer}", _NAMES[swap.direction, swap.number], slope
+            yield section, f"{row}, layer {layer}", NAMED[swap.direction, swap.number], slope
 
 
 def _of_ceiling(row: str, each: CeilingResult) -> Iterator[Cell]:

@@ -120,8 +120,10 @@ def run_bottleneck(
             conditions that are not followed, and interventions after layers the model has not.
     """
     conditions = conditions_of(teaching=parameters.teaching, curriculum=parameters.curriculum)
-    lenses, ceilings = _with_lenses(conditions, parameters), _with_ceilings(conditions, parameters)
-    compared = _with_geometry(conditions, parameters)
+    given, both = parameters, (BEFORE, AFTER)
+    lenses = _named(conditions, "lens", given.lens, given.lens_conditions, both)
+    compared = _named(conditions, "geometry", given.geometry, given.geometry_conditions, both)
+    ceilings = _named(conditions, "ceiling", given.ceiling, given.ceiling_conditions, (BEFORE,))
     open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
     run = open_or_make(config, folder, figures, reuse)
     stages = stages_of_conditions(conditions, parameters.condition_questions)
@@ -144,59 +146,27 @@ def run_bottleneck(
     )
 
 
-def _with_lenses(
-    conditions: Sequence[ModelCondition], parameters: BottleneckParameters
-) -> list[ModelCondition]:
-    """Return the conditions that are read after every layer.
-
-    Raises:
-        WorkbenchError: for one that is not followed.
-    """
-    wanted = (BEFORE.name, AFTER.name)
-    named = _named(conditions, "lens_conditions", parameters.lens_conditions, wanted)
-    return named if parameters.lens else []
-
-
-def _with_geometry(
-    conditions: Sequence[ModelCondition], parameters: BottleneckParameters
-) -> list[ModelCondition]:
-    """Return the conditions in which directions are compared.
-
-    Raises:
-        WorkbenchError: for one that is not followed.
-    """
-    wanted = (BEFORE.name, AFTER.name)
-    named = _named(conditions, "geometry_conditions", parameters.geometry_conditions, wanted)
-    return named if parameters.geometry else []
-
-
-def _with_ceilings(
-    conditions: Sequence[ModelCondition], parameters: BottleneckParameters
-) -> list[ModelCondition]:
-    """Return the conditions in which the ceiling's writers are found.
-
-    Raises:
-        WorkbenchError: for one that is not followed.
-    """
-    wanted = (BEFORE.name,)
-    named = _named(conditions, "ceiling_conditions", parameters.ceiling_conditions, wanted)
-    return named if parameters.ceiling else []
-
-
 def _named(
     conditions: Sequence[ModelCondition],
-    parameter: str,
+    part: str,
+    wanted: bool,
     names: Sequence[str],
-    always: Sequence[str],
+    always: Sequence[ModelCondition],
 ) -> list[ModelCondition]:
+    """Return the conditions that a ``part`` is done in: those ``always`` and those of ``names``;
+    none where it is not ``wanted``.
+
+    Raises:
+        WorkbenchError: for a name that is not followed.
+    """
     there = [each.name for each in conditions]
     for name in names:
         if name not in there:
             raise WorkbenchError(
-                f"{parameter} names {name!r}, which is not followed; choose among "
+                f"{part}_conditions names {name!r}, which is not followed; choose among "
                 f"{', '.join(there)}."
             )
-    return [each for each in conditions if each.name in (*always, *names)]
+    return [each for each in conditions if wanted and (each in always or each.name in names)]
 
 
 def _steps(condition: ModelCondition) -> Stage:
