@@ -9,7 +9,7 @@ import torch
 
 from workbench.bench import product_rate
 from workbench.bench.product_rate import Rates, measure_rates, product_kinds
-from workbench.bench.products import Pass, ProductShape
+from workbench.plan.products import Pass, ProductShape
 from workbench.bench.run import bench_run
 from workbench.bench.run_page import table_rows, write_run_bench
 from workbench.loop import STAGES

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
-from workbench.bench.products import ProductShape
+from workbench.plan.products import ProductShape
 from workbench.bench.run_passes import STAGE_PASSES
 from workbench.bench.run_tokens import RunTokens
 from workbench.loop import STAGES

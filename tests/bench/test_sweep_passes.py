@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.bench.products import ProductShape
+from workbench.plan.products import ProductShape
 from workbench.bench.sweep_passes import (
     SweptAdapter,
     computed_rows,

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from workbench.bench.product_rate import measure_rates
-from workbench.bench.products import Pass, ProductShape
+from workbench.plan.products import Pass, ProductShape
 from workbench.bench.run_passes import STAGE_PASSES
 from workbench.bench.run_tokens import RunTokens
 from workbench.loop import STAGES

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.arrays import Rows as Positions
-from workbench.bench.products import Pass, ProductShape, triangle, whole_pass
+from workbench.plan.products import Pass, ProductShape, triangle, whole_pass
 from workbench.bench.run_tokens import Rows
 from workbench.patch.controls import Condition
 

@@ -1,0 +1,118 @@
+"""Say which forward passes a training of the main loop makes: the states below the adapter once,
+then every step forward and backward.
+
+Examples, their order and the columns of a step come from the code that trains: objective, sampler
+and what of a conversation is computed in a step
+(:mod:`workbench.teach.training_forward`). Targets are not known before probes are fitted, so evenly
+spread ones are assumed; how many tokens a target takes depends on it a little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from workbench.arrays import Floats
+from workbench.plan.forwards import Group, Task, whole_forward
+from workbench.plan.questions import PlannedQuestions
+from workbench.plan.run_stages import PlannedRun
+from workbench.settings.teaching import TeachSettings
+from workbench.teach.examples import Example, distribution_examples, text_examples
+from workbench.teach.sampler import SeededOrder
+from workbench.teach.targets import scale_targets, spread_targets
+from workbench.trace.batches import plan_batches
+from workbench.trace.suffix import common_prefix
+
+
+def assumed_targets(count: int, seed: int) -> Floats:
+    """Return evenly spread probabilities in random order, [count]."""
+    found: Floats = np.random.default_rng(seed).permutation(np.linspace(0.05, 0.95, count))
+    return found
+
+
+def planned_examples(
+    asked: PlannedQuestions, settings: TeachSettings, targets: Floats
+) -> list[Example]:
+    """Return the examples of the training questions, whose targets are ``targets``.
+
+    Raises:
+        WorkbenchError: for too few of them.
+    """
+    conversations = [asked.conversations[row] for row in asked.side("train")]
+    fmt, numbers, tokenizer = asked.fmt, asked.numbers, asked.tokenizer
+    if settings.target == "distribution":
+        bells = spread_targets(targets, fmt.scale, settings.target_std)
+        return distribution_examples(tokenizer, fmt, numbers, conversations, bells)
+    written = scale_targets(targets, fmt.scale).tolist()
+    return text_examples(tokenizer, fmt, numbers, conversations, written)
+
+
+def teach_stage(run: PlannedRun) -> list[Group]:
+    """Plan a training, one forward after another."""
+    settings, examples = run.config.teach, run.examples
+    asked, first = run.questions, run.start
+    shared = len(common_prefix([e.prompt for e in examples])) if asked.reply is None else 0
+    own = [run.reply or len(e.prompt) - shared for e in examples]
+    sizes = [length + e.tree.size for length, e in zip(own, examples, strict=True)]
+    rows = asked.side("train")
+
+    def columns(numbers: Sequence[int]) -> int:
+        trees = max(examples[number].tree.size for number in numbers)
+        return max(own[number] for number in numbers) + trees
+
+    def kept(numbers: Sequence[int]) -> int:
+        if asked.reply is None:
+            return shared
+        return max(run.before_reply([rows[number] for number in numbers]))
+
+    task: Task = []
+
+    def begin(layers: int, backward: bool) -> None:
+        if shared:
+            task.append(
+                whole_forward("shared beginning", layers, 1, shared, backward=backward)
+            )
+
+    def missing(numbers: Sequence[int]) -> None:
+        if asked.reply is not None:
+            task.extend(run.replies_kept([rows[number] for number in numbers]))
+
+    room = settings.activation_cache_bytes
+    held = 0
+    if first:
+        for batch in plan_batches(sizes, settings.batch_size * max(sizes)):
+            numbers = batch.tolist()
+            missing(numbers)
+            begin(first, False)
+            task.append(
+                whole_forward(
+                    "states below the adapter", first, len(numbers), columns(numbers),
+                    kept=kept(numbers),
+                )
+            )
+            held += len(numbers)
+    order = SeededOrder(own, settings.batch_size, run.config.seed)
+    run.taught_tokens = 0
+    for epoch in range(settings.epochs):
+        order.set_epoch(epoch)
+        visits = list(order)
+        for at in range(0, len(visits), settings.batch_size):
+            numbers = visits[at : at + settings.batch_size]
+            missing(numbers)
+            begin(run.layers - first, True)
+            rows_columns = len(numbers) * columns(numbers)
+            task.append(
+                whole_forward(
+                    "steps, forward and backward",
+                    run.layers - first,
+                    len(numbers),
+                    columns(numbers),
+                    kept=kept(numbers),
+                    logits=len(numbers) * (1 + max(examples[n].tree.size for n in numbers)),
+                    adapted=rows_columns * (run.layers - first),
+                    backward=True,
+                )
+            )
+            run.taught_tokens += sum(sizes[n] + shared for n in numbers)
+    return [[task]]
