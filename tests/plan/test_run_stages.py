@@ -12,27 +12,29 @@ import pytest
 
 from workbench.loop import STAGES
 from workbench.loop.run import Run
-from workbench.models.layer_output import hidden_argument
 from workbench.plan.finished import planned_run_of
 from workbench.plan.run_stages import forwards_in, planned_stages
 
 
 @contextmanager
-def counted(context: Run) -> Iterator[dict[str, int]]:
+def counted(context: Run, calls: list[tuple[int, int]] | None = None) -> Iterator[dict[str, int]]:
     """Count decoder calls and columns of all layers inside the block."""
     found = {"forwards": 0, "token_layers": 0}
 
-    def call(*_: Any) -> None:
+    def call(_: Any, args: Any, kwargs: Any) -> None:
         found["forwards"] += 1
+        if calls is not None:
+            calls.append(tuple(kwargs["input_ids"].shape))
 
-    def columns(_: Any, args: Any, kwargs: Any) -> None:
-        hidden = hidden_argument(args, kwargs)
+    def columns(_: Any, args: Any, output: Any) -> None:
+        hidden = output[0]
         found["token_layers"] += hidden.shape[0] * hidden.shape[1]
 
     lm = context.lm
-    hooks = [lm.decoder().register_forward_pre_hook(call)]
+    hooks = [lm.decoder().register_forward_pre_hook(call, with_kwargs=True)]
+    # Attention is not called in layers that a pass goes around, and gets what a layer computes.
     hooks += [
-        layer.register_forward_pre_hook(columns, with_kwargs=True) for layer in lm.layers()
+        layer.get_submodule("self_attn").register_forward_hook(columns) for layer in lm.layers()
     ]
     try:
         yield found

@@ -21,7 +21,6 @@ from workbench.loop.run import Run
 from workbench.pipeline.store import ROW
 from workbench.plan.questions import PlannedQuestions
 from workbench.plan.run_stages import PlannedRun
-from workbench.plan.teaching import planned_examples
 from workbench.questions import prompt_text
 from workbench.settings.teaching import TeachSettings
 
@@ -86,5 +85,4 @@ def planned_run_of(context: Run) -> PlannedRun:
     model = context.config.model.model_copy(update={"precision": lm.precision})
     config = context.config.model_copy(update={"teach": settings, "model": model})
     of_token = lm.n_layers * 2 * lm.n_key_value_heads * lm.head_size * size
-    examples = planned_examples(asked, settings, targets)
-    return PlannedRun(config, asked, lm.n_layers, of_token, examples)
+    return PlannedRun(config, asked, lm.n_layers, of_token, targets)

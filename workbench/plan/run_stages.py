@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from workbench.arrays import Floats
 from workbench.config import RunConfig
 from workbench.elicit.answer_table import answer_batches
 from workbench.elicit.confidence_table import reading_batches
@@ -32,7 +33,6 @@ from workbench.plan.forwards import (
 )
 from workbench.plan.prefix_bytes import PrefixBytes
 from workbench.plan.questions import PlannedQuestions
-from workbench.teach.examples import Example
 from workbench.teach.training import first_layer
 
 
@@ -43,7 +43,7 @@ class PlannedRun:
     Attributes:
         layers: of the model.
         of_token: bytes of one token's keys and values in all layers.
-        examples: training examples, in the order of the training questions.
+        targets: probabilities that the training questions are taught, in their order.
         taught_tokens: tokens of a training, once it is planned.
     """
 
@@ -51,7 +51,7 @@ class PlannedRun:
     questions: PlannedQuestions
     layers: int
     of_token: int
-    examples: Sequence[Example]
+    targets: Floats
     taught_tokens: int = 0
     prompt_cache: PrefixBytes = field(init=False)
     reply_cache: PrefixBytes = field(init=False)
@@ -174,7 +174,6 @@ def elicit_stage(run: PlannedRun) -> list[Group]:
         group.append(task)
         run.prompt_cache.drop(batch)
         if asked.reply is not None:
-            task[:0] = []
             task += run.begin_cache(run.reply_cache)
             run.reply_cache.keep(batch, run.before_reply(batch))
     return [group]
@@ -247,7 +246,7 @@ def forwards_in(groups: Sequence[Group]) -> list[Forward]:
 def planned_stages() -> Mapping[str, Callable[[PlannedRun], list[Group]]]:
     """Return what plans the passes of each stage, in the order of the loop."""
     from workbench.plan.patching import patch_stage
-    from workbench.plan.teaching import teach_stage
+    from workbench.plan.teaching import teach_control_stage, teach_stage
 
     return {
         "questions": no_passes,
@@ -255,7 +254,7 @@ def planned_stages() -> Mapping[str, Callable[[PlannedRun], list[Group]]]:
         "elicit": elicit_stage,
         "probe": no_passes,
         "teach": teach_stage,
-        "teach_control": teach_stage,
+        "teach_control": teach_control_stage,
         "elicit_tuned": tuned_stage,
         "elicit_control": control_stage,
         "probe_tuned": no_passes,

@@ -20,7 +20,7 @@ from workbench.plan.run_stages import PlannedRun
 from workbench.settings.teaching import TeachSettings
 from workbench.teach.examples import Example, distribution_examples, text_examples
 from workbench.teach.sampler import SeededOrder
-from workbench.teach.targets import scale_targets, spread_targets
+from workbench.teach.targets import scale_targets, shuffled_targets, spread_targets
 from workbench.trace.batches import plan_batches
 from workbench.trace.suffix import common_prefix
 
@@ -50,8 +50,17 @@ def planned_examples(
 
 def teach_stage(run: PlannedRun) -> list[Group]:
     """Plan a training, one forward after another."""
-    settings, examples = run.config.teach, run.examples
-    asked, first = run.questions, run.start
+    return _training(run, run.targets)
+
+
+def teach_control_stage(run: PlannedRun) -> list[Group]:
+    """Plan the training of the control, on the same targets of other questions."""
+    return _training(run, shuffled_targets(run.targets, run.config.seed))
+
+
+def _training(run: PlannedRun, targets: Floats) -> list[Group]:
+    asked, first, settings = run.questions, run.start, run.config.teach
+    examples = planned_examples(asked, settings, targets)
     shared = len(common_prefix([e.prompt for e in examples])) if asked.reply is None else 0
     own = [run.reply or len(e.prompt) - shared for e in examples]
     sizes = [length + e.tree.size for length, e in zip(own, examples, strict=True)]
@@ -78,8 +87,6 @@ def teach_stage(run: PlannedRun) -> list[Group]:
         if asked.reply is not None:
             task.extend(run.replies_kept([rows[number] for number in numbers]))
 
-    room = settings.activation_cache_bytes
-    held = 0
     if first:
         for batch in plan_batches(sizes, settings.batch_size * max(sizes)):
             numbers = batch.tolist()
@@ -91,7 +98,6 @@ def teach_stage(run: PlannedRun) -> list[Group]:
                     kept=kept(numbers),
                 )
             )
-            held += len(numbers)
     order = SeededOrder(own, settings.batch_size, run.config.seed)
     run.taught_tokens = 0
     for epoch in range(settings.epochs):
