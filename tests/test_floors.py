@@ -29,8 +29,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("patch", "teach"),
     ("bottleneck",),
     ("loop", "api"),
+    ("experiments",),
     ("plan",),
-    ("experiments", "bench"),
+    ("bench",),
     ("cli",),
     ("__main__", "notebook"),
 )

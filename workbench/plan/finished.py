@@ -85,4 +85,4 @@ def planned_run_of(context: Run) -> PlannedRun:
     model = context.config.model.model_copy(update={"precision": lm.precision})
     config = context.config.model_copy(update={"teach": settings, "model": model})
     of_token = lm.n_layers * 2 * lm.n_key_value_heads * lm.head_size * size
-    return PlannedRun(config, asked, lm.n_layers, of_token, targets)
+    return PlannedRun(config, asked, lm.n_layers, lm.n_heads, of_token, targets)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class PlannedQuestions:
     def __len__(self) -> int:
         return len(self.conversations)
 
-    @property
+    @cached_property
     def lengths(self) -> list[int]:
         """Tokens of every conversation."""
         return [len(each.tokens) for each in self.conversations]
@@ -95,7 +96,7 @@ class PlannedQuestions:
         """Tokens of the scale that are read after every conversation."""
         return self.numbers.trie.tree.size
 
-    @property
+    @cached_property
     def begun(self) -> list[int] | None:
         """Tokens of each conversation whose keys and values answering leaves; None where it leaves
         none.

@@ -41,7 +41,7 @@ class PlannedRun:
     """A run as far as it is planned: what its stages share.
 
     Attributes:
-        layers: of the model.
+        layers, heads: of the model.
         of_token: bytes of one token's keys and values in all layers.
         targets: probabilities that the training questions are taught, in their order.
         taught_tokens: tokens of a training, once it is planned.
@@ -50,6 +50,7 @@ class PlannedRun:
     config: RunConfig
     questions: PlannedQuestions
     layers: int
+    heads: int
     of_token: int
     targets: Floats
     taught_tokens: int = 0
