@@ -35,6 +35,7 @@ from workbench.cli.measure import measure
 from workbench.cli.models import models
 from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.patch import patch
+from workbench.cli.plan import plan
 from workbench.cli.settings import settings
 from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
@@ -212,6 +213,7 @@ app.command("baselines")(baselines)
 app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
 app.command("settings")(settings)
+app.command("plan")(plan)
 
 
 bench.command("sweep")(bench_sweep)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from workbench.elicit.generate import pays_to_drop
 from workbench.plan.products import Pass, ProductShape
@@ -230,10 +231,11 @@ def branch_forward(
         sizes, first_layers: columns of each branch, and the layer after which they are appended.
         adapter_from: the first layer with an adapter that acts on all of it; None for none.
     """
-    alive = [
-        before + sum(size for size, first in zip(sizes, first_layers, strict=True) if first < layer)
-        for layer in range(layers)
-    ]
+    begun = [0] * layers
+    for size, first in zip(sizes, first_layers, strict=True):
+        if first + 1 < layers:
+            begun[first + 1] += size
+    alive = [before + columns for columns in accumulate(begun)]
     acted = 0 if adapter_from is None else rows * sum(alive[adapter_from:])
     return Forward(
         what,

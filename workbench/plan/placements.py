@@ -2,7 +2,7 @@
 is read and moved.
 
 - ``device``: all weights on one device;
-- ``stream``: one layer after another is read, for all batches at once; nothing with an adapter;
+- ``stream``: one layer after another is read, for all batches at once; nothing with an adapter or gradients;
 - ``auto``: layers spread over several devices, which work one after another;
 - ``tensor``: every layer split over all devices;
 - ``ndif``: a remote model; passes without an adapter, a request a batch. It costs nothing here, and
@@ -145,7 +145,7 @@ def _device(asked: _Asked) -> Placed:
 def _stream(asked: _Asked) -> Placed:
     machine, shape, formats = asked.machine, asked.shape, asked.plain
     rates, layer = asked.rates(), formats.layer(shape)
-    stages = [stage for stage in asked.stages if not stage.needs_adapter]
+    stages = [stage for stage in asked.stages if not stage.needs_all_layers]
     in_main = machine.main is not None and layer * shape.layers < FILE_SHARE * machine.main
     bus = machine.device.bandwidth if machine.device.on_cpu else machine.device.host
     rate = bus if in_main else min(machine.disk, bus)
@@ -166,7 +166,7 @@ def _stream(asked: _Asked) -> Placed:
     why_not = asked.misfit(device, main, True)
     if formats.linear != formats.rest:
         why_not = "reads plain weights in their own dtype, and these are quantised or rounded"
-    refused = tuple(stage.name for stage in asked.stages if stage.needs_adapter)
+    refused = tuple(stage.name for stage in asked.stages if stage.needs_all_layers)
     where = "main memory" if in_main else "the disk"
     source = f"{rates.source}; weights from {where} at {rate / 1e9:.3g} GB/s"
     return Placed("stream", why_not, 1, device, main, seconds, refused, read, source)
@@ -226,8 +226,8 @@ def _tensor(asked: _Asked) -> Placed:
 
 
 def _ndif(asked: _Asked) -> Placed:
-    refused = tuple(stage.name for stage in asked.stages if stage.needs_adapter)
-    main = max((s.memory.main for s in asked.stages if not s.needs_adapter), default=0.0)
+    refused = tuple(stage.name for stage in asked.stages if stage.needs_all_layers)
+    main = max((s.memory.main for s in asked.stages if not s.needs_all_layers), default=0.0)
     return Placed("ndif", "", 0, 0.0, main, None, refused, {}, "the remote machine's, not known")
 
 

@@ -42,7 +42,7 @@ from workbench.models.source import explain_errors, find_source
 from workbench.pipeline.store import ROW
 from workbench.questions import Question, prompt_text
 
-TOKENISED = 580
+TOKENISED = 290
 """Questions that are tokenised; the lengths of more are these again."""
 Tokens = tuple[int, ...]
 

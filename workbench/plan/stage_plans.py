@@ -41,7 +41,7 @@ class StagePlan:
         reads: layers that are read each time a streamed model is gone through.
         memory: in bytes.
         waiting: bytes that all batches hold together while a streamed model is read.
-        needs_adapter: whether every layer must be in memory for it.
+        needs_all_layers: whether every layer must be in memory for it, as for adapters and gradients.
         exact: whether passes and tokens are exact for the assumed lengths.
     """
 
@@ -54,7 +54,7 @@ class StagePlan:
     reads: tuple[int, ...]
     memory: Memory
     waiting: float
-    needs_adapter: bool
+    needs_all_layers: bool
     exact: bool
 
     @property
@@ -177,7 +177,7 @@ def _stage(
         tuple(rounds_of(groups)),
         Memory(formats.weights(shape), cache, working, float(training), kept, states, disk),
         max((sum(_held(task, shape, formats) for task in group) for group in groups), default=0.0),
-        name in ADAPTER_STAGES,
+        adapted or any(each.adapted for each in forwards),
         exact,
     )
 
