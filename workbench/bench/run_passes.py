@@ -17,7 +17,6 @@ from dataclasses import replace
 import numpy as np
 from safetensors.numpy import load_file
 
-from workbench.plan.products import Pass, ProductShape, whole_pass
 from workbench.bench.run_tokens import Generated, Rows, RunTokens
 from workbench.bench.sweep_passes import (
     SweptAdapter,
@@ -27,6 +26,7 @@ from workbench.bench.sweep_passes import (
 )
 from workbench.config import TeachSettings
 from workbench.patch.controls import CONDITIONS, layers_run, sweep_positions, swept_layers
+from workbench.plan.products import Pass, ProductShape, whole_pass
 from workbench.teach.training import first_layer
 
 Passes = list[Pass]

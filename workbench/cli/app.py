@@ -20,6 +20,8 @@ from workbench.cli.bench import measure as bench_measure
 from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
+from workbench.cli.bench_plan import device as bench_device
+from workbench.cli.bench_plan import plan as bench_plan
 from workbench.cli.bench_probes import probes as bench_probes
 from workbench.cli.bench_probes import states as bench_states
 from workbench.cli.bench_quantised import quantised as bench_quantised
@@ -227,3 +229,5 @@ bench.command("quantised")(bench_quantised)
 bench.command("stream")(bench_stream)
 bench.command("probes")(bench_probes)
 bench.command("states")(bench_states)
+bench.command("plan")(bench_plan)
+bench.command("device")(bench_device)

@@ -43,7 +43,8 @@ def plan(
         typer.Option(help="Where the model lies; none for the cheapest that fits."),
     ] = None,
     quantize: Annotated[
-        Literal["none", "int8", "int4"] | None, typer.Option(help="How layers are quantised.")
+        Literal["none", "int8", "int4", "fp8", "nf4", "bnb-int8"] | None,
+        typer.Option(help="How layers are quantised; nf4 for four bits in memory."),
     ] = None,
     measure: Annotated[
         bool,
@@ -51,9 +52,7 @@ def plan(
     ] = False,
     bottleneck: Annotated[
         bool,
-        typer.Option(
-            "--bottleneck/--no-bottleneck", help="Plan the text-bottleneck analysis too."
-        ),
+        typer.Option("--bottleneck/--no-bottleneck", help="Plan the text-bottleneck analysis too."),
     ] = True,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
     set_: Annotated[

@@ -34,7 +34,9 @@ def patched_items(context: Run) -> NDArray[np.int64]:
         start = taught["start_layer"]
         nodes, reply = context.scale_tokens.trie.tree.size, len(context.reply or ())
         before = work_before(read, taught["tokens"], layers, start)
-        wanted = fitting_items(settings, before, work_per_question(settings, layers, start, nodes, reply))
+        wanted = fitting_items(
+            settings, before, work_per_question(settings, layers, start, nodes, reply)
+        )
     return choose_items(questions, wanted, context.config.seed)
 
 

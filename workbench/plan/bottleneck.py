@@ -73,9 +73,7 @@ def _recorded(run: PlannedRun, rows: Sequence[int], adapted: bool) -> Group:
     return [[_rests(run, [rows[place] for place in batch], adapted)] for batch in batches]
 
 
-def _rests(
-    run: PlannedRun, rows: Sequence[int], adapted: bool, backward: bool = False
-) -> Forward:
+def _rests(run: PlannedRun, rows: Sequence[int], adapted: bool, backward: bool = False) -> Forward:
     longest = max(run.questions.lengths[row] for row in rows)
     rest = (run.reply or longest) + run.questions.nodes
     return whole_forward(
@@ -111,7 +109,7 @@ def _ceiling(run: PlannedRun) -> list[Group]:
     parameters = BottleneckParameters()
     train, test = run.questions.side("train"), run.questions.side("test")
     attributed = train[: parameters.ceiling_questions]
-    rows = train[: REFERENCES]
+    rows = train[:REFERENCES]
     reference = _recorded(run, rows, False)
     # Every head and MLP is taken out once: those of a layer begin after the one below it.
     writers = [layer - 1 for layer in range(run.layers) for _ in range(1 + run.heads)]
@@ -125,9 +123,7 @@ def _ceiling(run: PlannedRun) -> list[Group]:
     ]
 
 
-def _branches(
-    run: PlannedRun, rows: Sequence[int], layers: Sequence[int], adapted: bool
-) -> Group:
+def _branches(run: PlannedRun, rows: Sequence[int], layers: Sequence[int], adapted: bool) -> Group:
     """Return the packed passes of one branch for each of ``layers``, which ascend."""
     nodes, found = run.questions.nodes, []
     lengths = [run.questions.lengths[row] for row in rows]

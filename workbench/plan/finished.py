@@ -7,6 +7,9 @@ counted wrong by the difference.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from workbench.elicit.answer import answer_prompts
@@ -38,19 +41,11 @@ def questions_of(context: Run) -> PlannedQuestions:
     texts = [prompt_text(question) for question in questions]
     reasonings = [one.reasoning for one in said]
     numbers = context.scale_tokens
-    stated = context.stage("elicit").table("confidence").set_index(ROW)["stated_text"]
 
     def written(text: str, limit: int) -> int:
         count = len(lm.tokenizer(text, add_special_tokens=False)["input_ids"])
         return min(count + 1, limit)
 
-    ends = holds_break if numbers.scale.reader == "words" else ends_number
-    own = []
-    for text in stated.loc[table[ROW].tolist()]:
-        said_here = text.removeprefix(numbers.said)
-        count = len(lm.tokenizer(said_here, add_special_tokens=False)["input_ids"])
-        # The token that ends a turn is not in the text.
-        own.append(min(count + (not ends(said_here)), stated_tokens(numbers)))
     return PlannedQuestions(
         table=table[[ROW, "domain", "split"]],
         opened=answer_prompts(lm, fmt, texts, [""] * len(texts)),
@@ -63,7 +58,7 @@ def questions_of(context: Run) -> PlannedQuestions:
         prompts=answer_prompts(lm, fmt, texts, reasonings),
         answered=[written(one.answer, elicit.answer_tokens) for one in said],
         conversations=confidence_conversations(context),
-        stated=own,
+        stated=stated_lengths(context, "elicit", table[ROW].tolist()),
         numbers=numbers,
         reply=context.reply,
         beginning=answer_beginning(lm.tokenizer, fmt),
@@ -72,6 +67,32 @@ def questions_of(context: Run) -> PlannedQuestions:
         given=context.config.questions.graded_file is not None,
         notes=(),
     )
+
+
+def stated_lengths(context: Run, stage: str, rows: Sequence[int]) -> list[int]:
+    """Return the tokens of the confidence that a stage's model stated on ``rows``, the one that
+    ends it included.
+    """
+    numbers, tokenizer = context.scale_tokens, context.lm.tokenizer
+    texts = context.stage(stage).table("confidence").set_index(ROW)["stated_text"]
+    ends = holds_break if numbers.scale.reader == "words" else ends_number
+    found = []
+    for text in texts.loc[list(rows)]:
+        said = text.removeprefix(numbers.said)
+        count = len(tokenizer(said, add_special_tokens=False)["input_ids"])
+        # The token that ends a turn is not in the text.
+        found.append(min(count + (not ends(said)), stated_tokens(numbers)))
+    return found
+
+
+def with_stated(run: PlannedRun, context: Run, stage: str) -> None:
+    """Plan on with what the model of ``stage`` stated, on the questions it read."""
+    table = context.stage(stage).table("confidence")
+    rows: list[int] = table[ROW].tolist()
+    stated = list(run.questions.stated)
+    for row, count in zip(rows, stated_lengths(context, stage, rows), strict=True):
+        stated[row] = count
+    run.questions = replace(run.questions, stated=stated)
 
 
 def planned_run_of(context: Run) -> PlannedRun:

@@ -205,9 +205,7 @@ def reading_forwards(
         held=kept + columns,
         recorded=recorded,
     )
-    more = generation_forwards(
-        f"{what}: stated text", layers, kept + columns, written, adapted
-    )
+    more = generation_forwards(f"{what}: stated text", layers, kept + columns, written, adapted)
     return [first, *more]
 
 

@@ -32,7 +32,13 @@ class KnownShape:
 
 
 def _sizes(
-    layers: int, width: int, heads: int, key_value_heads: int, mlp: int, vocabulary: int, **more: Any
+    layers: int,
+    width: int,
+    heads: int,
+    key_value_heads: int,
+    mlp: int,
+    vocabulary: int,
+    **more: Any,
 ) -> dict[str, Any]:
     return {
         "num_hidden_layers": layers,

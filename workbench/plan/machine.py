@@ -154,7 +154,9 @@ def _of_kind(kind: DeviceKind) -> Device:
 def _accelerators(text: str) -> tuple[int, DeviceKind]:
     found = _COUNTED.fullmatch(text)
     if found is None:
-        raise WorkbenchError(f"--devices cannot read {text!r}: write a count, x, and a size, {HELP}")
+        raise WorkbenchError(
+            f"--devices cannot read {text!r}: write a count, x, and a size, {HELP}"
+        )
     count, what = int(found.group(1)), found.group(2).strip()
     if count < 1:
         raise WorkbenchError(f"--devices says {text!r}, but at least one device must compute")
@@ -170,9 +172,7 @@ def _accelerators(text: str) -> tuple[int, DeviceKind]:
     return count, replace(kind_for(memory), memory=memory)
 
 
-def _parsed(
-    given: Mapping[str, str], name: str, read: Callable[[str, str], Value]
-) -> Value | None:
+def _parsed(given: Mapping[str, str], name: str, read: Callable[[str, str], Value]) -> Value | None:
     return read(name, given[name]) if name in given else None
 
 

@@ -91,8 +91,7 @@ def peak_pass(
     """Return the bytes of keys and values, and of everything else, of the pass that needs most."""
     of_token = formats.of_token(shape)
     pairs = {
-        (cache_bytes(each, of_token), working_bytes(each, shape, formats))
-        for each in set(forwards)
+        (cache_bytes(each, of_token), working_bytes(each, shape, formats)) for each in set(forwards)
     }
     return max(pairs, key=sum, default=(0.0, 0.0))
 

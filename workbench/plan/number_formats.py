@@ -9,8 +9,10 @@ from workbench.models.quantise import GROUP, SCHEMES
 from workbench.plan.shape import DecoderShape
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-SCALE_BITS = 16
-"""Bits of the scale that a group of weights shares."""
+SCALE_BITS = {"int4": 2 * 16 / GROUP, "nf4": 8 / 64 + 32 / (64 * 256)}
+"""Bits a weight that its group's scale takes, and zero or second scale; other schemes have a scale
+a row.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,7 @@ class NumberFormats:
         linear: float = 2 if rounded else size
         if model.quantize in SCHEMES:
             scheme = SCHEMES[model.quantize]
-            scale = SCALE_BITS / GROUP if scheme.bits == 4 else 0
-            linear = (scheme.held + scale) / 8
+            linear = (scheme.held + SCALE_BITS.get(scheme.name, 0.0)) / 8
         products = "bfloat16" if lower and size == 4 else dtype
         return cls(linear, size, 2 if rounded else 0, size, 2 if rounded else size, products)
 

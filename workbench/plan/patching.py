@@ -38,12 +38,8 @@ def patched_rows(run: PlannedRun) -> list[int]:
     """Return the questions that are patched, once a training is planned."""
     settings, wanted = run.config.patch, run.config.patch.n_questions
     if settings.share:
-        before = work_before(
-            sum(run.questions.lengths), run.taught_tokens, run.layers, run.start
-        )
-        each = work_per_question(
-            settings, run.layers, run.start, run.questions.nodes, run.reply
-        )
+        before = work_before(sum(run.questions.lengths), run.taught_tokens, run.layers, run.start)
+        each = work_per_question(settings, run.layers, run.start, run.questions.nodes, run.reply)
         wanted = fitting_items(settings, before, each)
     found: list[int] = choose_items(run.questions.table, wanted, run.config.seed).tolist()
     return found

@@ -101,9 +101,7 @@ class _Asked:
         if machine.device.on_cpu or not on_device:
             device, main = (device + main, 0.0)
         if device > machine.device.room:
-            return (
-                f"needs {device / 1e9:.1f} GB on a device that has {machine.device.memory / 1e9:.0f}"
-            )
+            return f"needs {device / 1e9:.1f} GB on a device with room for {machine.device.room / 1e9:.1f}"
         if machine.main is not None and main > machine.main and not machine.device.on_cpu:
             return f"needs {main / 1e9:.1f} GB of main memory of {machine.main / 1e9:.0f}"
         return ""

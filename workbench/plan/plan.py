@@ -17,7 +17,7 @@ from workbench.models.quantise import SCHEMES
 from workbench.plan.machine import Machine
 from workbench.plan.number_formats import NumberFormats
 from workbench.plan.placements import Placed, place
-from workbench.plan.questions import plan_questions
+from workbench.plan.questions import PlannedQuestions, plan_questions
 from workbench.plan.rates import Rates
 from workbench.plan.shape import DecoderShape, decoder_shape
 from workbench.plan.stage_plans import StagePlan, adapter_in_layer, plan_run, plan_stages
@@ -59,6 +59,7 @@ def make_plan(
     placement: str | None = None,
     timed: Rates | None = None,
     bottleneck: bool = True,
+    asked: PlannedQuestions | None = None,
 ) -> Plan:
     """Plan the loop, and the text-bottleneck analysis after it.
 
@@ -67,6 +68,7 @@ def make_plan(
         placement: the one wanted; None for the cheapest that fits.
         timed: rates measured on this machine; None for stated ones.
         bottleneck: whether the analysis is planned too.
+        asked: questions that are laid out already; None to lay out those of the settings.
 
     Raises:
         WorkbenchError: for a model whose shape is not known, and where the placement asked for, or
@@ -80,7 +82,7 @@ def make_plan(
         )
         for how in ("device", "stream")
     )
-    asked = plan_questions(config, count)
+    asked = plan_questions(config, count) if asked is None else asked
     run = plan_run(config, shape, formats, asked)
     stages = plan_stages(run, shape, formats, bottleneck)
     in_layer = adapter_in_layer(config, shape, run.start)
@@ -127,21 +129,20 @@ def _misfit(plan: Plan) -> str:
     """Return a sentence on why a placement does not fit, and what would."""
     shape, chosen, machine = plan.shape, plan.chosen, plan.machine
     mends = []
-    for scheme in ("int8", "int4"):
+    for scheme in ("int8", "nf4"):
         if plan.config.model.quantize == "none" and _quantised_fits(plan, scheme):
-            mends.append(f"--quantize {scheme} with model.placement=device")
+            mends.append(f"--quantize {scheme} --placement device")
             break
-    whole = chosen.device_bytes * max(1, chosen.devices)
+    whole = next(each for each in plan.placed if each.name == "device").device_bytes
     for count in COUNTS:
         if not machine.device.on_cpu and whole / count * 1.05 < machine.device.room:
             if count > machine.count:
-                mends.append(f"--devices {count}x{machine.device.name} with model.placement=auto")
+                mends.append(f"--devices {count}x{machine.device.name} --placement auto")
             break
-    fitting = [each for each in plan.placed if not each.why_not and each is not chosen]
     mends += [
-        f"--placement {each.name}"
-        + (f" (without {', '.join(each.refused)})" if each.refused else "")
-        for each in fitting
+        f"--placement {each.name}" + (" (without teaching and patching)" if each.refused else "")
+        for each in plan.placed
+        if not each.why_not and each is not chosen
     ]
     return (
         f"{shape.name} does not fit with placement {chosen.name} on {machine.stated}: it "

@@ -96,9 +96,7 @@ class PlannedRun:
         tokens = cache.begin()
         return [whole_forward("shared beginning", self.layers, 1, tokens)] if tokens else []
 
-    def missing(
-        self, cache: PrefixBytes, rows: Sequence[int], tokens: Sequence[int]
-    ) -> Task:
+    def missing(self, cache: PrefixBytes, rows: Sequence[int], tokens: Sequence[int]) -> Task:
         """Return the passes that compute anew what a full cache does not hold, and what all share
         where that is not there.
         """

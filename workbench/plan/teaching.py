@@ -10,6 +10,7 @@ spread ones are assumed; how many tokens a target takes depends on it a little.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +28,8 @@ from workbench.trace.suffix import common_prefix
 
 def assumed_targets(count: int, seed: int) -> Floats:
     """Return evenly spread probabilities in random order, [count]."""
-    found: Floats = np.random.default_rng(seed).permutation(np.linspace(0.05, 0.95, count))
+    spread = np.resize(np.linspace(0.05, 0.95, 19), count)
+    found: Floats = np.random.default_rng(seed).permutation(spread)
     return found
 
 
@@ -36,16 +38,25 @@ def planned_examples(
 ) -> list[Example]:
     """Return the examples of the training questions, whose targets are ``targets``.
 
+    Equal targets are followed by equal tokens, so each is written out once.
+
     Raises:
         WorkbenchError: for too few of them.
     """
     conversations = [asked.conversations[row] for row in asked.side("train")]
     fmt, numbers, tokenizer = asked.fmt, asked.numbers, asked.tokenizer
+    _, first, which = np.unique(targets, return_index=True, return_inverse=True)
+    some = [conversations[row] for row in first]
     if settings.target == "distribution":
-        bells = spread_targets(targets, fmt.scale, settings.target_std)
-        return distribution_examples(tokenizer, fmt, numbers, conversations, bells)
-    written = scale_targets(targets, fmt.scale).tolist()
-    return text_examples(tokenizer, fmt, numbers, conversations, written)
+        bells = spread_targets(targets, fmt.scale, settings.target_std)[first]
+        made = distribution_examples(tokenizer, fmt, numbers, some, bells)
+    else:
+        written = scale_targets(targets, fmt.scale)[first].tolist()
+        made = text_examples(tokenizer, fmt, numbers, some, written)
+    return [
+        replace(made[number], prompt=each.tokens)
+        for each, number in zip(conversations, which, strict=True)
+    ]
 
 
 def teach_stage(run: PlannedRun) -> list[Group]:
@@ -79,9 +90,7 @@ def _training(run: PlannedRun, targets: Floats) -> list[Group]:
 
     def begin(layers: int, backward: bool) -> None:
         if shared:
-            task.append(
-                whole_forward("shared beginning", layers, 1, shared, backward=backward)
-            )
+            task.append(whole_forward("shared beginning", layers, 1, shared, backward=backward))
 
     def missing(numbers: Sequence[int]) -> None:
         if asked.reply is not None:
@@ -94,7 +103,10 @@ def _training(run: PlannedRun, targets: Floats) -> list[Group]:
             begin(first, False)
             task.append(
                 whole_forward(
-                    "states below the adapter", first, len(numbers), columns(numbers),
+                    "states below the adapter",
+                    first,
+                    len(numbers),
+                    columns(numbers),
                     kept=kept(numbers),
                 )
             )

@@ -161,9 +161,7 @@ def _batch(
     bases = prompts.columns + tree.size
     first = where.first()
     sizes = (bases - first).tolist()
-    groups = plan_joint_groups(
-        sizes, where.first_layers, bases, tokens_per_forward // prompts.rows
-    )
+    groups = plan_joint_groups(sizes, where.first_layers, bases, tokens_per_forward // prompts.rows)
     plain, ends = tree_tail(prompts, tree), end_columns(prompts, tree)
     layout = lay_out(prompts, tree, where, groups[0], bases) if groups[0] else None
     tail = join_tails(plain, layout.tail) if layout else plain
