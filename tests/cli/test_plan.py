@@ -21,7 +21,7 @@ def test_a_plan_is_printed_and_is_json(tiny_folder: Path) -> None:
     values = json.loads(printed.stdout)
     assert values["questions"] == 90
     assert values["chosen"] == "device"
-    assert [stage["name"] for stage in values["stages"]][0] == "answer"
+    assert values["stages"][0]["name"] == "answer"
 
 
 def test_a_machine_that_cannot_be_read_ends_the_command(tiny_folder: Path) -> None:

@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_refused_with_what_would(config: RunConfig) -> None
     machine = parse_machine("1x80GB,cpu=300GB")
     with pytest.raises(WorkbenchError, match="--quantize nf4 --placement device") as caught:
         make_plan(large, machine, count=100, placement="device", bottleneck=False)
-    assert "2xA100 --placement auto" in str(caught.value)
+    assert "4xA100 --placement auto" in str(caught.value)
     assert "--placement stream (without teaching" in str(caught.value)
     with pytest.raises(WorkbenchError, match="there is one"):
         make_plan(config, machine, count=100, placement="auto", bottleneck=False)

@@ -1,5 +1,5 @@
-"""Measure in a few minutes what the workbench does on the device at hand: an accelerator if there is
-one, else the processor.
+"""Measure in a few minutes what the workbench does on the device at hand: an accelerator if there
+is one, else the processor.
 
 Parts, each begun only while there is time: the packed sweep over one plain forward and beside other
 libraries (:mod:`workbench.bench.sweep`), a model read layer by layer beside the same in memory

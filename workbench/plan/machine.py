@@ -96,7 +96,7 @@ def parse_machine(text: str) -> Machine:
         name = key.strip().lower() if equals else "devices"
         if name not in ("devices", "cpu", "cores", "disk", "flops", "bandwidth"):
             raise WorkbenchError(
-                f"--devices has no part {name!r}; its parts are NxSIZE, cpu, cores, disk, flops and "
+                f"--devices has no part {name!r}; its parts are NxSIZE, cpu, cores, disk, flops, "
                 f"bandwidth, {HELP}"
             )
         if name in given:

@@ -2,7 +2,8 @@
 is read and moved.
 
 - ``device``: all weights on one device;
-- ``stream``: one layer after another is read, for all batches at once; nothing with an adapter or gradients;
+- ``stream``: one layer after another is read, for all batches at once; nothing with an
+  adapter or gradients;
 - ``auto``: layers spread over several devices, which work one after another;
 - ``tensor``: every layer split over all devices;
 - ``ndif``: a remote model; passes without an adapter, a request a batch. It costs nothing here, and
@@ -101,7 +102,8 @@ class _Asked:
         if machine.device.on_cpu or not on_device:
             device, main = (device + main, 0.0)
         if device > machine.device.room:
-            return f"needs {device / 1e9:.1f} GB on a device with room for {machine.device.room / 1e9:.1f}"
+            room = machine.device.room / 1e9
+            return f"needs {device / 1e9:.1f} GB on a device with room for {room:.1f}"
         if machine.main is not None and main > machine.main and not machine.device.on_cpu:
             return f"needs {main / 1e9:.1f} GB of main memory of {machine.main / 1e9:.0f}"
         return ""

@@ -41,7 +41,8 @@ class StagePlan:
         reads: layers that are read each time a streamed model is gone through.
         memory: in bytes.
         waiting: bytes that all batches hold together while a streamed model is read.
-        needs_all_layers: whether every layer must be in memory for it, as for adapters and gradients.
+        needs_all_layers: whether every layer must be in memory for it, as for adapters and
+            gradients.
         exact: whether passes and tokens are exact for the assumed lengths.
     """
 
