@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from workbench.cli.options import Placement
+from workbench.cli.options import Placement, Remote
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_text
 from workbench.config import load_config
@@ -82,6 +82,7 @@ def elicit(
     ] = "auto",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     placement: Placement = "device",
+    remote: Remote = "ndif",
     chat_template: Annotated[
         Path | None,
         typer.Option(
@@ -115,6 +116,7 @@ def elicit(
         "model.name": model,
         "model.device": device,
         "model.placement": placement,
+        "model.remote": remote,
         "questions.source": questions,
         "questions.ask_as": form,
         "elicit.answer_tokens": answer_tokens,
@@ -134,7 +136,7 @@ def elicit(
         pair_summary,
         summary_of,
     )
-    from workbench.loading import load_model
+    from workbench.loading import RemoteAccess, load_model
     from workbench.questions import in_form, questions_from, sample_questions
 
     pool = in_form(questions_from(settings.source), settings.ask_as, settings.options, seed)
@@ -145,6 +147,7 @@ def elicit(
             precision=cast("Precision", precision),
             device=device,
             placement=config.model.placement,
+            remote=RemoteAccess(config.model.remote),
             chat_template=chat_template,
             template=asked.template,
         )

@@ -30,6 +30,7 @@ from workbench.elicit.greedy import (
 )
 from workbench.elicit.unpadded import UnpaddedPrompts, continue_unpadded, run_unpadded
 from workbench.models import LanguageModel
+from workbench.models.elsewhere import Elsewhere, elsewhere_of, require_weights_here
 from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed
 from workbench.trace.checks import require_masks
@@ -136,6 +137,11 @@ def _written(
     keep: CacheCallback | None = None,
     log_probabilities: list[float] | None = None,
 ) -> list[str]:
+    server = elsewhere_of(lm)
+    if server is not None:
+        if keep is not None:
+            require_weights_here(lm, "keeping keys and values")
+        return _written_elsewhere(lm, server, prompts, limit, stop, log_probabilities)
     run = _run(lm, prompts, keep)
     require_finite(lm, run.final)
     logits = unembed(lm, run.final)
@@ -150,6 +156,25 @@ def _written(
             float(line[: len(row)].mean()) for line, row in zip(scores, tokens, strict=True)
         ]
     return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
+
+
+def _written_elsewhere(
+    lm: LanguageModel,
+    server: Elsewhere,
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    stop: Tensor,
+    log_probabilities: list[float] | None,
+) -> list[str]:
+    """Return what :func:`_written` returns of a model on a server, in one request."""
+    found = server.write(lm, prompts, limit=limit, stop=stop)
+    require_finite(lm, found.scores)
+    if log_probabilities is not None:
+        log_probabilities += [
+            float(line[: len(row)].mean())
+            for line, row in zip(found.scores, found.tokens, strict=True)
+        ]
+    return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in found.tokens]
 
 
 @dataclass(frozen=True, eq=False)

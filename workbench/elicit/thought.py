@@ -28,6 +28,7 @@ from workbench.elicit.generate import Pick
 from workbench.elicit.greedy import most_probable, stop_at_end
 from workbench.models import LanguageModel
 from workbench.models.ends import end_tokens
+from workbench.models.elsewhere import elsewhere_of, require_weights_here
 from workbench.models.finite import require_finite
 from workbench.models.thoughts import require_thoughts
 from workbench.models.unembed import unembed
@@ -95,12 +96,18 @@ def thought_batch(
 def _think(lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int) -> list[Thought]:
     end = require_thoughts(lm.tokenizer).end
     mark = lm.tokenizer(end, add_special_tokens=False)["input_ids"]
+    stop, server = stop_at_end(lm), elsewhere_of(lm)
+    if len(mark) == 1:
+        stop[mark] = True
+    if server is not None:
+        if len(mark) > 1:
+            require_weights_here(lm, f"a thought that ends with {end!r}, {len(mark)} tokens,")
+        rows = server.write(lm, prompts, limit=limit, stop=stop).tokens
+        return [_thought(lm, row, end, mark) for row in rows]
     run = start_prompts(lm, prompts)
     require_finite(lm, run.final)
     first = unembed(lm, run.final).argmax(dim=-1)
-    stop = stop_at_end(lm)
     if len(mark) == 1:
-        stop[mark] = True
         pick: Pick = most_probable(lm)
     else:
         pick = _until_written(lm, end, first)

@@ -59,7 +59,7 @@ def check_run(config: RunConfig) -> None:
 
 
 def check_placement(model: ModelSettings) -> None:
-    """Refuse to teach a model that is read layer by layer.
+    """Refuse to teach a model that is read layer by layer, or is on a server.
 
     Raises:
         WorkbenchError: for such a placement.
@@ -68,6 +68,12 @@ def check_placement(model: ModelSettings) -> None:
         raise WorkbenchError(
             "Teaching needs every layer in memory, and model.placement=stream reads them one by "
             "one; ask and patch such a model with 'workbench elicit', 'trace' and 'patch', or set "
+            "model.placement=device."
+        )
+    if model.placement == "ndif":
+        raise WorkbenchError(
+            "Teaching changes weights, and with model.placement=ndif they stay on a server; ask, "
+            "record and patch such a model with 'workbench elicit', 'trace' and 'patch', or set "
             "model.placement=device."
         )
 

@@ -20,6 +20,8 @@ from workbench.settings.defaults import (
     MOST_WAITING_BYTES,
     PROBE_MEMORY_BYTES,
     RECORDED_BYTES,
+    REMOTE_RETRIES,
+    REMOTE_WAIT,
     TOKENS_PER_FORWARD,
 )
 from workbench.settings.fields import Bytes, Settings
@@ -67,12 +69,27 @@ class ModelSettings(Settings):
         ),
     )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', ...")
-    placement: Literal["device", "stream"] = Field(
+    placement: Literal["device", "stream", "ndif"] = Field(
         "device",
         description=(
             "device: all weights on one device; stream: one layer after another is read from the "
-            "files when passes need it, for models larger than memory"
+            "files when passes need it, for models larger than memory; ndif: on a server"
         ),
+    )
+    remote: str = Field(
+        "ndif",
+        description=(
+            "server of placement=ndif: ndif, the address of another one, or local for a rehearsal"
+        ),
+    )
+    remote_retries: int = Field(
+        REMOTE_RETRIES, ge=0, le=1000, description="how often a lost request is sent again"
+    )
+    remote_wait: float = Field(
+        REMOTE_WAIT,
+        gt=0,
+        le=10**7,
+        description="seconds that a request may hear nothing from the server before it is given up",
     )
     waiting_bytes: Bytes = Field(
         MOST_WAITING_BYTES,

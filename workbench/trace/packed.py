@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.models import LanguageModel
+from workbench.models.elsewhere import elsewhere_of
 from workbench.models.invocation import active_invocation
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import map_batches
@@ -67,6 +68,12 @@ def patch_branches(
     Raises:
         WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit.
     """
+    server = elsewhere_of(lm)
+    if server is not None:
+        found: Patched = server.patch(
+            lm, prompts, branches, readout, tokens_per_forward, tree, looped=False
+        )
+        return found
     if not lm.architecture.packable:
         return fork_branches(
             lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=tree
