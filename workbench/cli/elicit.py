@@ -83,6 +83,9 @@ def elicit(
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     placement: Placement = "device",
     remote: Remote = "ndif",
+    engine: Annotated[
+        str, typer.Option(help="What writes answers: 'exact', or 'vllm' in bulk.")
+    ] = "exact",
     chat_template: Annotated[
         Path | None,
         typer.Option(
@@ -121,6 +124,7 @@ def elicit(
         "questions.ask_as": form,
         "elicit.answer_tokens": answer_tokens,
         "elicit.reasoning_tokens": reasoning_tokens,
+        "elicit.engine": engine,
         "elicit.template": template,
         "elicit.thinking": thinking,
         "elicit.thinking_tokens": thinking_tokens,
@@ -129,6 +133,7 @@ def elicit(
     config = load_config(None, given)
     settings, asked = config.questions, config.elicit
     configured(fmt, asked)
+    from workbench.elicit.bulk.configured import check_engine, use_engine
     from workbench.elicit.defaults import limits_of
     from workbench.experiments.elicitation import (
         compare_questions,
@@ -139,6 +144,7 @@ def elicit(
     from workbench.loading import RemoteAccess, load_model
     from workbench.questions import in_form, questions_from, sample_questions
 
+    check_engine(config.model, asked)
     pool = in_form(questions_from(settings.source), settings.ask_as, settings.options, seed)
     chosen, limits = sample_questions(pool, limit or None, seed), limits_of(asked)
     with bars(screen):
@@ -151,6 +157,7 @@ def elicit(
             chat_template=chat_template,
             template=asked.template,
         )
+        use_engine(lm, config.model, asked, seed)
         if fmt.layout == "pair":
             table = compare_questions(
                 lm, chosen, fmt, seed=seed, limits=limits, tokens_per_forward=tokens_per_forward

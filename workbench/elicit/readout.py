@@ -25,8 +25,8 @@ from workbench.elicit.greedy import greedy, most_probable, stop_after_number, st
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.unpadded import continue_unpadded, run_unpadded
 from workbench.models import LanguageModel
-from workbench.models.elsewhere import Elsewhere, elsewhere_of, require_weights_here
 from workbench.models.finite import require_finite
+from workbench.models.server import Server, require_weights_here, server_of
 from workbench.models.unembed import unembed, unembed_reduced
 from workbench.trace.forked import read_ends
 from workbench.trace.forward import forward
@@ -106,11 +106,11 @@ def read_confidence(
         kept: keys and values of the conversations' beginnings, where they have been computed
             before.
     """
-    server = elsewhere_of(lm)
+    server = server_of(lm)
     if server is not None:
         if keep is not None or kept is not None:
             require_weights_here(lm, "keeping keys and values")
-        return _reading_elsewhere(lm, server, conversations, numbers, record)
+        return _reading_of_server(lm, server, conversations, numbers, record)
     if not lm.architecture.packable and keep is None and kept is None:
         return _unpadded_reading(lm, conversations, numbers, record)
     passed = _passed(lm, conversations, numbers, record, kept)
@@ -229,9 +229,9 @@ def _of_states(
     return _of_scores(lm, numbers, scores, recorded, tokens)
 
 
-def _reading_elsewhere(
+def _reading_of_server(
     lm: LanguageModel,
-    server: Elsewhere,
+    server: Server,
     conversations: Sequence[Conversation],
     numbers: ScaleTokens,
     record: Sequence[str],

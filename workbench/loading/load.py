@@ -31,6 +31,7 @@ from workbench.errors import WorkbenchError
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
 from workbench.loading.in_memory import read_in_memory
 from workbench.loading.remote import (
+    NDIF_ACCESS,
     RemoteAccess,
     build_without_weights,
     connect,
@@ -88,7 +89,7 @@ def load_model(
     placement: Placement = "device",
     most_waiting_bytes: int = MOST_WAITING_BYTES,
     spill_folder: Path | None = None,
-    remote: RemoteAccess = RemoteAccess(),
+    remote: RemoteAccess = NDIF_ACCESS,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 

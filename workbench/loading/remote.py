@@ -1,10 +1,10 @@
 """Load a model whose weights stay on a server: its configuration, its tokenizer, and modules on the
 meta device, which have shapes and no numbers.
 
-Passes are requests through nnsight (:mod:`workbench.trace.backends.nnsight_service`). In a rehearsal
-(``where="local"``) the weights are read in this process too, but only the packed and unpacked
-requests reach them: the model that the workbench holds stays without weights, so a step that would
-read them here fails as it would with a server.
+Passes are requests through nnsight (:mod:`workbench.trace.backends.nnsight_service`). In a
+rehearsal (``where="local"``) the weights are read in this process too, but only the packed and
+unpacked requests reach them: the model that the workbench holds stays without weights, so a step
+that would read them here fails as it would with a server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from accelerate import init_empty_weights
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.elsewhere import place_elsewhere
+from workbench.models.server import attach_server
 from workbench.models.source import ModelSource
 from workbench.models.weights import Kernel, class_of, kernel_for
 from workbench.settings.defaults import REMOTE_RETRIES, REMOTE_WAIT
@@ -39,6 +39,10 @@ class RemoteAccess:
     where: str = NDIF
     retries: int = REMOTE_RETRIES
     wait: float = REMOTE_WAIT
+
+
+NDIF_ACCESS = RemoteAccess()
+"""NDIF, with the default patience."""
 
 
 def require_remote(
@@ -117,4 +121,4 @@ def connect(
             retries=access.retries,
             most_seconds=access.wait,
         )
-    place_elsewhere(lm.base(), lm.name, NnsightService(backend))
+    attach_server(lm.base(), lm.name, NnsightService(backend))

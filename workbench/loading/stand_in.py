@@ -15,7 +15,6 @@ What the server runs is not verified: its code may be of another version of tran
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -92,8 +91,8 @@ def _resized(name: str, row: Architecture, small: Any, model: Any) -> Architectu
         missing |= dict.fromkeys(OF_HEADS, UNKNOWN)
     if row.neurons and "neuron_count" not in told:
         missing["neuron"] = UNKNOWN
-    frozen: Mapping[str, str] = MappingProxyType(missing)
-    return replace(row, **told, missing=frozen)
+    changed: dict[str, Any] = {**told, "missing": MappingProxyType(missing)}
+    return replace(row, **changed)
 
 
 def _sizes(row: Architecture, model: Any) -> dict[str, int]:

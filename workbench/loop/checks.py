@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.config import ModelSettings, ProbeConfig, RunConfig, TeachSettings
+from workbench.elicit.bulk.configured import check_engine
 from workbench.elicit.formats import configured
 from workbench.errors import WorkbenchError
 from workbench.loop.questions import drawn_questions
@@ -101,6 +102,7 @@ def check_settings(config: RunConfig) -> None:
             format that cannot be asked so.
     """
     fmt = configured(loop_format(config.elicit.format), config.elicit)
+    check_engine(config.model, config.elicit)
     questions, template = config.questions, config.model.chat_template
     if fmt.thinking and questions.graded_file is not None:
         raise WorkbenchError(

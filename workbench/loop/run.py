@@ -114,6 +114,10 @@ class Run:
                 spill_folder=model.spill_folder,
                 remote=RemoteAccess(model.remote, model.remote_retries, model.remote_wait),
             )
+            if self.config.elicit.engine != "exact":
+                from workbench.elicit.bulk.configured import use_engine
+
+                use_engine(held.lm, model, self.config.elicit, self.config.seed)
         if self.config.elicit.thinking == "on":
             from workbench.models.thoughts import require_thoughts
 

@@ -17,7 +17,7 @@ from peft import PeftModel
 from workbench.compat import execution_device
 from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture
-from workbench.models.elsewhere import elsewhere_of
+from workbench.models.server import server_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class LanguageModel:
         """The device token ids must be on: that on which the token embedding computes, the CPU for
         a model on a server.
         """
-        if elsewhere_of(self) is not None:
+        if server_of(self) is not None:
             return torch.device("cpu")
         embedding = self.embedding()
         if embedding.weight.device.type != "meta":

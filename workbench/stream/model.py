@@ -15,7 +15,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.elsewhere import require_weights_here
+from workbench.models.server import require_weights_here
 from workbench.stream.gates import LayerStream, gate_of
 from workbench.stream.skeleton import layers_path
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from workbench.models import LanguageModel
-from workbench.models.elsewhere import elsewhere_of
+from workbench.models.server import server_of
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
 from workbench.trace.checks import require_branches, require_masks, require_one_invocation
@@ -49,7 +49,7 @@ def loop_branches(
         WorkbenchError: as there, and for an adapter on a prompt's last tokens in a family that
             cannot be packed.
     """
-    server = elsewhere_of(lm)
+    server = server_of(lm)
     if server is not None:
         found: Patched = server.patch(
             lm, prompts, branches, readout, tokens_per_forward, tree, looped=True

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.models import LanguageModel
-from workbench.models.elsewhere import elsewhere_of
 from workbench.models.invocation import active_invocation
+from workbench.models.server import server_of
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
@@ -68,7 +68,7 @@ def patch_branches(
     Raises:
         WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit.
     """
-    server = elsewhere_of(lm)
+    server = server_of(lm)
     if server is not None:
         found: Patched = server.patch(
             lm, prompts, branches, readout, tokens_per_forward, tree, looped=False

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.elsewhere import elsewhere_of
 from workbench.models.room import require_room
+from workbench.models.server import server_of
 from workbench.trace.checks import require_one_invocation, require_positions, require_sites
 from workbench.trace.continuation import Continuation, continuation_of
 from workbench.trace.edits import Recording
@@ -53,7 +53,7 @@ def record(
         WorkbenchError: before the forward, for sites the model lacks and positions outside their
             prompt.
     """
-    where = elsewhere_of(lm)
+    where = server_of(lm)
     if where is not None:
         return where.record(lm, prompts, positions, sites, tree)
     require_sites(lm, sites)

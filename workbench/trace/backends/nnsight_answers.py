@@ -26,7 +26,7 @@ from nnsight.intervention.backends.remote import RemoteBackend
 from nnsight.schema.response import ResponseModel
 
 from workbench.errors import WorkbenchError
-from workbench.trace.backends.nnsight_errors import QueueTimeout
+from workbench.trace.backends.nnsight_errors import QueueTimeoutError
 
 NAMES = {
     ("torch._utils", "_rebuild_tensor_v2"),
@@ -100,10 +100,10 @@ class Patience:
         """Look at the clock.
 
         Raises:
-            QueueTimeout: where nothing was heard for too long.
+            QueueTimeoutError: where nothing was heard for too long.
         """
         if time.monotonic() - self.heard > self.seconds:
-            raise QueueTimeout(self.seconds)
+            raise QueueTimeoutError(self.seconds)
 
 
 class PlainRemote(RemoteBackend):

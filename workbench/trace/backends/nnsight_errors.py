@@ -31,7 +31,7 @@ DOWN = re.compile(r"\b(429|500|502|503|504)\b")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
-class QueueTimeout(Exception):
+class QueueTimeoutError(Exception):
     """A request waited longer than it may without news of it. ``seconds`` is the bound."""
 
     def __init__(self, seconds: float) -> None:
@@ -70,7 +70,7 @@ def is_lost(error: BaseException) -> bool:
     service said that it is down for a moment.
     """
     for one in _chain(error):
-        if isinstance(one, QueueTimeout):
+        if isinstance(one, QueueTimeoutError):
             return False
         if isinstance(one, httpx.HTTPStatusError):
             return bool(DOWN.fullmatch(str(one.response.status_code)))
@@ -87,7 +87,7 @@ def explained(error: BaseException, model: str, retried: int = 0) -> str:
     refused = f"The server did not run {model!r} ({type(error).__name__}: {told})"
     again = f" {retried + 1} times" if retried else ""
     for one in _chain(error):
-        if isinstance(one, QueueTimeout):
+        if isinstance(one, QueueTimeoutError):
             return (
                 f"{refused}: the request waited {one.seconds:g} seconds without news; ask again "
                 "when the service is less busy, or raise model.remote_wait."

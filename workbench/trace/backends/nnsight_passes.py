@@ -94,7 +94,7 @@ def run_passes(
     readout: Readout | None,
     asked: list[int],
     limit: int,
-    stop: Tensor | None,
+    stop: Any,
 ) -> Any:
     """Run each pass, and continue the prompts of the last by their most probable tokens.
 
@@ -114,18 +114,18 @@ def run_passes(
         with torch.no_grad():
             kinds, by_kind, decoder, first_position, hidden_key = rules
             dtype, device = model.dtype, model.device
-            low, no = max(hidden_key, torch.finfo(dtype).min / 2), torch.bool
+            low = max(hidden_key, torch.finfo(dtype).min / 2)
             answers = []
             for tokens, positions, valid, prefix_end, attends, read, steps in passes:
                 tokens, positions, valid = tokens.to(device), positions.to(device), valid.to(device)
                 rows, columns, total = valid.shape[0], valid.shape[1], tokens.shape[1]
-                see = torch.zeros((rows, total, total), dtype=no, device=device)
-                causal = torch.ones((columns, columns), dtype=no, device=device).tril()
+                see = torch.zeros((rows, total, total), dtype=torch.bool, device=device)
+                causal = torch.ones((columns, columns), dtype=torch.bool, device=device).tril()
                 see[:, :columns, :columns] = causal & valid[:, None, :]
                 before = torch.arange(columns, device=device) < prefix_end.to(device)[:, :, None]
                 see[:, columns:, :columns] = before & valid[:, None, :]
                 see[:, columns:, columns:] = attends.to(device)
-                see = see | torch.eye(total, dtype=no, device=device)
+                see = see | torch.eye(total, dtype=torch.bool, device=device)
                 query, key, masks = positions[:, :, None], positions[:, None, :], {}
                 for kind, (window, chunk) in kinds.items():
                     seen = see & (query - key < window) if window else see
@@ -133,8 +133,8 @@ def run_passes(
                     mask = torch.zeros(seen.shape, dtype=dtype, device=device)
                     masks[kind] = mask.masked_fill(~seen, low)[:, None]
                 cache = DynamicCache()
-                inputs = {"input_ids": tokens, "position_ids": positions + first_position}
-                inputs["past_key_values"], inputs["use_cache"] = cache, True
+                inputs = {"input_ids": tokens, "use_cache": True, "past_key_values": cache}
+                inputs["position_ids"] = positions + first_position
                 inputs["logits_to_keep"] = read.to(device)
                 with model.trace(**inputs):
                     args, named = model.get(decoder).inputs
@@ -172,9 +172,9 @@ def run_passes(
             texts, scores = [], []
             if limit:
                 wide, at = logits[:, 0].float(), positions[:, columns - 1 : columns]
-                tail = torch.zeros((rows, total - columns), dtype=no, device=device)
+                tail = torch.zeros((rows, total - columns), dtype=torch.bool, device=device)
                 seen_keys = torch.cat([valid, tail], dim=1)
-                ended = torch.zeros(rows, dtype=no, device=device)
+                ended = torch.zeros(rows, dtype=torch.bool, device=device)
                 for _ in range(limit):
                     token = wide.argmax(dim=-1)
                     texts.append(token.cpu())
@@ -190,9 +190,8 @@ def run_passes(
                         seen = seen & (at // chunk == positions // chunk) if chunk else seen
                         mask = torch.zeros(seen.shape, dtype=dtype, device=device)
                         masks[kind] = mask.masked_fill(~seen, low)[:, None, None]
-                    inputs = {"input_ids": token[:, None], "position_ids": at + first_position}
-                    inputs["past_key_values"], inputs["use_cache"] = cache, True
-                    inputs["logits_to_keep"] = 1
+                    inputs = {"input_ids": token[:, None], "use_cache": True, "logits_to_keep": 1}
+                    inputs["position_ids"], inputs["past_key_values"] = at + first_position, cache
                     with model.trace(**inputs):
                         args, named = model.get(decoder).inputs
                         named["attention_mask"] = masks if by_kind else masks[kind]

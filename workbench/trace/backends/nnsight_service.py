@@ -1,7 +1,7 @@
 """Compute the passes of a model whose weights are on a server, one nnsight request a batch.
 
 :class:`NnsightService` is attached to a model on the meta device
-(:mod:`workbench.models.elsewhere`), and then recording, sweeps, answers and readouts of that model
+(:mod:`workbench.models.server`), and then recording, sweeps, answers and readouts of that model
 are requests. A request holds token ids, positions, states to be put in, and token ids to be asked
 for; back come states at the positions asked for, log-probabilities of the tokens asked for, and
 generated token ids. Nothing of [rows, columns, vocabulary] leaves the server.
@@ -14,9 +14,8 @@ rounding, in the dtype in which the server holds them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.elsewhere import Written
 from workbench.models.room import require_room
+from workbench.models.server import Written
 from workbench.trace.backends.inputs import in_forward_order, position_rows
 from workbench.trace.backends.nnsight import NnsightBackend
 from workbench.trace.backends.nnsight_passes import Pass, Rules, packed_pass, run_passes
@@ -89,7 +88,7 @@ class NnsightService:
         asked: Sequence[int] = (),
         positions: Sequence[Sequence[int]] | None = None,
     ) -> Written:
-        """Read and continue prompts as :class:`workbench.models.elsewhere.Elsewhere` says, in one
+        """Read and continue prompts as :class:`workbench.models.server.Server` says, in one
         request.
 
         Raises:
@@ -102,7 +101,8 @@ class NnsightService:
             )
         batch = self._padded(lm, prompts, tree)
         require_room(lm, batch.columns + limit)
-        steps, back = [], []
+        steps: list[Step] = []
+        back: list[int] = []
         if positions is not None:
             at = torch.tensor([list(row) for row in positions])
             every = [Site(layer) for layer in range(lm.n_layers)]

@@ -19,7 +19,7 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from workbench.models.language_model import LanguageModel
 
-MARK = "workbench_elsewhere"
+MARK = "workbench_server"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Written:
     states: Tensor | None
 
 
-class Elsewhere(Protocol):
+class Server(Protocol):
     """An object that computes passes of a model whose weights are not here, one request a call."""
 
     def record(self, lm: Any, prompts: Any, positions: Any, sites: Any, tree: Any) -> Tensor:
@@ -79,7 +79,7 @@ class Elsewhere(Protocol):
         ...
 
 
-def place_elsewhere(model: Any, name: str, where: Elsewhere) -> None:
+def attach_server(model: Any, name: str, where: Server) -> None:
     """Attach what computes the passes of a transformers ``model`` on the meta device, called
     ``name`` in errors, and guard the modules whose calls would compute nothing.
     """
@@ -88,9 +88,9 @@ def place_elsewhere(model: Any, name: str, where: Elsewhere) -> None:
         module.register_forward_pre_hook(_refusing(name))
 
 
-def elsewhere_of(lm: LanguageModel) -> Elsewhere | None:
+def server_of(lm: LanguageModel) -> Server | None:
     """Return what computes the model's passes on a server; None for a model in this process."""
-    found: Elsewhere | None = getattr(lm.base(), MARK, None)
+    found: Server | None = getattr(lm.base(), MARK, None)
     return found
 
 
@@ -100,7 +100,7 @@ def require_weights_here(lm: LanguageModel, what: str) -> None:
     Raises:
         WorkbenchError: for such a model.
     """
-    if elsewhere_of(lm) is not None:
+    if server_of(lm) is not None:
         raise WorkbenchError(f"{what} {_needs(lm.name)}")
 
 
