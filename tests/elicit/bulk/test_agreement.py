@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +18,11 @@ from workbench.models import LanguageModel
 
 PROMPTS = [[number, number + 1, number + 2] for number in range(5, 45)]
 LIMIT = 6
+
+
+@pytest.fixture(autouse=True)
+def vllm(tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", RecordedVllm(tiny_lm).module())
 
 
 def own(lm: LanguageModel) -> list[list[int]]:

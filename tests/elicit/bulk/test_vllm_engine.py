@@ -26,6 +26,7 @@ from workbench.elicit.bulk.vllm_engine import VllmEngine, open_vllm, recording_a
 from workbench.elicit.greedy import stop_at_newline
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.questions import Question
 from workbench.states.vllm_files import import_vllm_states
 from workbench.trace.record import record_states
 
@@ -88,7 +89,10 @@ def test_samples_have_the_questions_seeds_and_likelihoods_of_the_exact_path(
 ) -> None:
     """The likelihood of a sample that did not end is the sum over its tokens, by plain passes."""
     settings = BaselineSettings(samples=3, answer_tokens=4, seed=7)
-    asked = [Asked(text, tuple(prompt), "") for text, prompt in zip("abc", PROMPTS, strict=True)]
+    asked = [
+        Asked(Question(text, text, ("x",), "texts", "given", ""), "", tuple(prompt), tuple(prompt), ())
+        for text, prompt in zip("abc", PROMPTS, strict=True)
+    ]
     attach_bulk(lm, VllmEngine(vllm))
     table = sampled_batch(lm, asked, np.arange(3), settings)
     assert [how.seed for how in vllm.asked] == [seed_of(text, 7) for text in "abc"]
