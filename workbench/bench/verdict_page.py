@@ -92,9 +92,9 @@ def power_figure(rates: pd.DataFrame) -> CurvePanels:
         layers=np.array(AUROCS),
         panels=panels,
         x="planted AUROC2 within domain",
-        y="share of worlds in which the verdict holds",
+        y="verdict holds",
         title="How large must an effect be to be found?",
-        caption="Power on simulated worlds. n is the number of held-out questions, or of patched "
+        caption="Share of simulated worlds in which a verdict holds. n is the number of held-out questions, or of patched "
         "ones for cause and where.",
         levels=(MOST, 0.8),
         y_range=(-0.03, 1.03),
