@@ -94,8 +94,8 @@ def power_figure(rates: pd.DataFrame) -> CurvePanels:
         x="planted AUROC2 within domain",
         y="verdict holds",
         title="How large must an effect be to be found?",
-        caption="Share of simulated worlds in which a verdict holds. n is the number of held-out questions, or of patched "
-        "ones for cause and where.",
+        caption="Share of simulated worlds in which a verdict holds. n is the number of held-out "
+        "questions, or of patched ones for cause and where.",
         levels=(MOST, 0.8),
         y_range=(-0.03, 1.03),
     )

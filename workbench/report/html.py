@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,10 +19,16 @@ from markupsafe import Markup
 
 from workbench.errors import WorkbenchError
 from workbench.files.local_names import without_folders
+from workbench.report.card import CARD_FILE, draw_card
+from workbench.report.explorer import EXPLORER_FILE
+from workbench.report.figure_table import FigureTable, figure_tables
 from workbench.report.formatting import sample_table, summary_groups
 
 if TYPE_CHECKING:
     from workbench.report.page import Page, Section, Step
+
+Drawn = tuple["Section", Markup, list[FigureTable]]
+"""A section with its figure as markup and as tables."""
 
 PLOTLY_FILE = "plotly.min.js"
 # Plotly's tool bar can send a figure's data to its makers' server unless that button is switched
@@ -44,6 +51,14 @@ _CONFIG = {
 
 
 _NOTHING: dict[str, Any] = {
+    "card": None,
+    "caveats": (),
+    "card_file": "",
+    "drawing": None,
+    "explorer": None,
+    "explorer_file": "",
+    "explorer_script": "",
+    "story": (),
     "groups": (),
     "tables": (),
     "sample": None,
@@ -67,15 +82,24 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
         WorkbenchError: for a table outside the folder.
     """
     template = _template()
-    drawn = [(section, _markup(section)) for section in page.sections]
-    files = {
-        f"{section.name}.html": _render(template, section.title, [(section, markup)])
-        for section, markup in drawn
-    }
+    drawn = [
+        (section, _markup(section), figure_tables(section.figure)) for section in page.sections
+    ]
+    files = {f"{each[0].name}.html": _render(template, each[0].title, [each]) for each in drawn}
     files["index.html"] = _render(
         template,
         page.title,
-        drawn,
+        [each for each in drawn if each[0].finding is None],
+        story=[each for each in drawn if each[0].finding is not None],
+        card=page.card,
+        card_file=CARD_FILE,
+        drawing=None if page.card is None else draw_card(page.title, page.card),
+        caveats=page.caveats,
+        explorer=page.explorer,
+        explorer_file=EXPLORER_FILE,
+        explorer_script=""
+        if page.explorer is None
+        else Markup(_own_file("vendor", "htm-preact.js") + _own_file("explorer.js")),
         groups=summary_groups(without_folders(page.summary)),
         tables=[_link(table) for table in tables],
         sample=sample_table(page.samples),
@@ -102,11 +126,17 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _render(
-    template: Template, title: str, sections: Sequence[tuple[Section, Markup]], **parts: Any
-) -> str:
+def _render(template: Template, title: str, sections: Sequence[Drawn], **parts: Any) -> str:
     given = {**_NOTHING, **parts}
-    return template.render(title=title, sections=sections, plotly=PLOTLY_FILE, **given)
+    script = Markup(_own_file("page.js"))
+    return template.render(
+        title=title, sections=sections, plotly=PLOTLY_FILE, script=script, **given
+    )
+
+
+def _own_file(*path: str) -> str:
+    """Return the text of a script of the package, which goes into a page as it is."""
+    return resources.files("workbench.report").joinpath(*path).read_text("utf-8")
 
 
 def _step_cells(step: Step) -> tuple[str, str, str, str]:

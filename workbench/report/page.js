@@ -1,0 +1,78 @@
+// The page's own behaviour: light and dark, the card as a picture, figures that fit when they are
+// shown or printed. Nothing is fetched.
+"use strict";
+const INK = { light: { ink: "#222222", soft: "#6b6b6b", grid: "#ececec", ground: "#ffffff" },
+              dark: { ink: "#e8e8e8", soft: "#a9a9a9", grid: "#333538", ground: "#1d1e20" } };
+const themeButton = document.getElementById("theme");
+
+function chosenTheme() {
+  let kept = null;
+  try { kept = localStorage.getItem("theme"); } catch (error) { /* storage may be switched off */ }
+  return kept || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+}
+
+function plots() { return Array.from(document.querySelectorAll(".js-plotly-plot")); }
+
+function swapped(colour, from, to) {
+  if (typeof colour !== "string") return colour;
+  for (const name of ["ink", "soft"]) if (colour.toLowerCase() === from[name]) return to[name];
+  return colour;
+}
+
+function paintFigure(figure, from, to) {
+  const changes = { paper_bgcolor: to.ground, plot_bgcolor: to.ground, "font.color": to.ink,
+                    "title.subtitle.font.color": to.soft };
+  for (const axis of Object.keys(figure.layout).filter((key) => /^[xy]axis[0-9]*$/.test(key))) {
+    Object.assign(changes, { [axis + ".gridcolor"]: to.grid, [axis + ".linecolor"]: to.soft,
+                             [axis + ".tickcolor"]: to.soft, [axis + ".title.font.color"]: to.soft });
+  }
+  const data = figure.data.map((trace) => {
+    const next = Object.assign({}, trace);
+    for (const part of ["line", "marker", "error_x", "error_y"])
+      if (next[part]) next[part] = Object.assign({}, next[part], { color: swapped(next[part].color, from, to) });
+    return next;
+  });
+  const layout = JSON.parse(JSON.stringify(figure.layout));
+  for (const [key, value] of Object.entries(changes)) {
+    const parts = key.split("."), last = parts.pop();
+    let at = layout;
+    for (const part of parts) at = at[part] = at[part] || {};
+    at[last] = value;
+  }
+  return Plotly.react(figure, data, layout);
+}
+
+let painted = "light";
+function paint(theme) {
+  document.documentElement.dataset.theme = theme;
+  themeButton.textContent = theme === "dark" ? "Light" : "Dark";
+  if (theme !== painted) for (const figure of plots()) paintFigure(figure, INK[painted], INK[theme]);
+  painted = theme;
+}
+themeButton.addEventListener("click", () => {
+  const next = painted === "dark" ? "light" : "dark";
+  try { localStorage.setItem("theme", next); } catch (error) { /* the choice lasts for this page */ }
+  paint(next);
+});
+paint(chosenTheme());
+
+let before = "light";
+addEventListener("beforeprint", () => { before = painted; paint("light"); });
+addEventListener("afterprint", () => paint(before));
+
+const picture = document.getElementById("picture");
+if (picture) picture.addEventListener("click", () => {
+  const drawing = document.getElementById("card-drawing").textContent.trim();
+  const image = new Image();
+  image.onload = () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = 2 * image.width;
+    canvas.height = 2 * image.height;
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    const link = document.createElement("a");
+    link.download = "card.png";
+    link.href = canvas.toDataURL("image/png");
+    link.click();
+  };
+  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(JSON.parse(drawing));
+});
