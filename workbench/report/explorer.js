@@ -104,7 +104,7 @@
         name: series.name.replace(/[<>&]/g, " "), line: { color: series.colour || undefined, width: curves.bars ? 1.3 : 2, shape: curves.bars ? "hvh" : "linear" } }));
       const axis = { gridcolor: grid, linecolor: ink, zeroline: false };
       Plotly.newPlot(at.current, data, { height: 260, margin: { l: 50, r: 10, t: 10, b: 45 }, showlegend: true,
-        legend: { orientation: "h", y: -0.3 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 },
+        legend: { orientation: "h", y: 1, yanchor: "bottom" }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 },
         xaxis: { ...axis, title: { text: curves.xTitle } }, yaxis: { ...axis, title: { text: curves.yTitle } },
         shapes: curves.levels.map((level) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: level, y1: level, line: { color: "#999", width: 1 } })),
       }, { displayModeBar: false, responsive: true });
@@ -126,7 +126,7 @@
       <h3 tabindex="-1" ref=${head} dir="auto">${items.rows[item][0]}</h3>
       <dl>${Object.entries(items.texts).map(([name, texts]) => html`<dt>${name}</dt><dd dir="auto">${texts[item]}</dd>`)}
         ${columns.slice(1).map((column, at) => html`<dt>${column.name}</dt><dd dir="auto">${shown(column, items.rows[item][at + 1])}</dd>`)}</dl>
-      ${tokens.length ? html`<h4>The conversation</h4><p class="tokens" dir="auto" tabindex="0" role="region" aria-label="The conversation in tokens">${tokens.map((token, at) =>
+      ${tokens.length ? html`<h4>The conversation</h4><p class="tokens" dir="auto" tabindex="0" role="group" aria-label="The conversation in tokens">${tokens.map((token, at) =>
         html`<span class=${token.marks.length ? "token mark" : "token"} title=${`token ${at}${token.marks.map((m) => ", " + m).join("")}`}>${token.text}${token.marks.length ? html`<sup>${token.marks.join(", ")}</sup>` : null}</span>`)}</p>` : null}
       <div class="grid">${curves.map((each) => html`<${Curve} key=${each.title} curves=${each} />`)}</div>
       <button type="button" onClick=${close}>Close</button>
@@ -156,7 +156,7 @@
         <button type="button" onClick=${() => change({ search: "", sort: "", down: false, chosen: {}, least: {}, most: {} })}>Show all</button>
       </form>
       <p class="soft" role="status">${rows.length} of ${items.rows.length} shown${pages > 1 ? `, page ${page + 1} of ${pages}` : ""}</p>
-      <div class="scroll"><table class="items"><thead><tr>${columns.map((column) => html`<th scope="col" aria-sort=${state.sort === column.name ? (state.down ? "descending" : "ascending") : "none"}>
+      <div class="scroll" tabindex="0" role="group" aria-label="Items"><table class="items"><thead><tr>${columns.map((column) => html`<th scope="col" aria-sort=${state.sort === column.name ? (state.down ? "descending" : "ascending") : "none"}>
         <button type="button" onClick=${() => sort(column.name)}>${column.name}${column.kind === "percent" ? " %" : ""}${state.sort === column.name ? (state.down ? " ▾" : " ▴") : ""}</button></th>`)}</tr></thead>
       <tbody>${visible.map((item) => html`<tr key=${item} class=${state.open === item ? "chosen" : ""}>${columns.map((column, at) => html`<td class=${column.kind === "right" ? shown(column, items.rows[item][at]) : column.kind} dir="auto">
           ${at === 0 ? html`<button type="button" class="opener" aria-expanded=${state.open === item} onClick=${() => set({ ...state, open: state.open === item ? null : item })}>${shown(column, items.rows[item][at])}</button>` : shown(column, items.rows[item][at])}</td>`)}</tr>

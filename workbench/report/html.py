@@ -31,25 +31,6 @@ Drawn = tuple["Section", Markup, list[FigureTable]]
 """A section with its figure as markup and as tables."""
 
 PLOTLY_FILE = "plotly.min.js"
-# Plotly's tool bar can send a figure's data to its makers' server unless that button is switched
-# off.
-_CONFIG = {
-    "responsive": True,
-    "displaylogo": False,
-    "displayModeBar": "hover",
-    "showSendToCloud": False,
-    "plotlyServerURL": "",
-    "modeBarButtonsToRemove": [
-        "lasso2d",
-        "select2d",
-        "pan2d",
-        "zoomIn2d",
-        "zoomOut2d",
-        "autoScale2d",
-    ],
-}
-
-
 _NOTHING: dict[str, Any] = {
     "card": None,
     "caveats": (),
@@ -147,19 +128,20 @@ def _step_cells(step: Step) -> tuple[str, str, str, str]:
 
 
 def _markup(section: Section) -> Markup:
+    """Return the place of a figure and its data, which the page's script draws when it comes into
+    sight. No label can close the script element: <, > and & are written as escapes.
+    """
     height = section.figure.layout.height or 450
-    html = section.figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        include_mathjax=False,
-        config=_CONFIG,
-        default_width="100%",
-        default_height=f"{height}px",
-        div_id=f"figure-{section.name}",
+    content = (
+        section.figure.to_json()
+        .replace("&", "\\u0026")
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
     )
-    # Plotly writes the figure as JSON with <, > and / as \u escapes, so no label can close the
-    # script element.
-    return Markup(html)
+    return Markup(
+        f'<div id="figure-{section.name}" class="plot" style="min-height: {int(height)}px"></div>\n'
+        f'<script type="application/json" data-figure="figure-{section.name}">{content}</script>'
+    )
 
 
 def _link(table: str) -> tuple[str, str]:

@@ -11,7 +11,24 @@ function chosenTheme() {
   return kept || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 }
 
-function plots() { return Array.from(document.querySelectorAll(".js-plotly-plot")); }
+// Plotly's tool bar can send a figure's data to its makers' server unless that button is off.
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: "hover", showSendToCloud: false, plotlyServerURL: "",
+                 modeBarButtonsToRemove: ["lasso2d", "select2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
+const waiting = new Map(Array.from(document.querySelectorAll("script[data-figure]"),
+  (data) => [document.getElementById(data.dataset.figure), data]));
+let painted = "light";
+
+function plots() { return Array.from(document.querySelectorAll(".js-plotly-plot")).filter((plot) => plot.id.startsWith("figure-")); }
+
+// Figures are drawn when they come near to sight: a page is there at once, however many it has.
+function drawFigure(place) {
+  const data = waiting.get(place);
+  if (!data) return;
+  waiting.delete(place);
+  const figure = JSON.parse(data.textContent);
+  Plotly.newPlot(place, figure.data, figure.layout, CONFIG);
+  if (painted !== "light") paintFigure(place, INK.light, INK[painted]);
+}
 
 function swapped(colour, from, to) {
   if (typeof colour !== "string") return colour;
@@ -42,7 +59,6 @@ function paintFigure(figure, from, to) {
   return Plotly.react(figure, data, layout);
 }
 
-let painted = "light";
 function paint(theme) {
   document.documentElement.dataset.theme = theme;
   themeButton.textContent = theme === "dark" ? "Light" : "Dark";
@@ -55,9 +71,18 @@ themeButton.addEventListener("click", () => {
   paint(next);
 });
 paint(chosenTheme());
+const sight = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
+  sight.unobserve(entry.target);
+  drawFigure(entry.target);
+}), { rootMargin: "600px" });
+for (const place of waiting.keys()) sight.observe(place);
 
 let before = "light";
-addEventListener("beforeprint", () => { before = painted; paint("light"); });
+addEventListener("beforeprint", () => {
+  before = painted;
+  paint("light");
+  Array.from(waiting.keys()).forEach(drawFigure);
+});
 addEventListener("afterprint", () => paint(before));
 
 const picture = document.getElementById("picture");

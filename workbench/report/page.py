@@ -154,12 +154,12 @@ def write_page(page: Page, folder: Path) -> Path:
         write_atomically(folder / name, write)
     for name, content in page.records.items():
         write_json(folder / name, content)
-    beside = {PLOTLY_FILE: get_plotlyjs()}
+    shared = {PLOTLY_FILE: get_plotlyjs()}
     if page.card is not None:
-        beside[CARD_FILE] = draw_card(page.title, page.card)
+        shared[CARD_FILE] = draw_card(page.title, page.card)
     if page.explorer is not None:
-        beside[EXPLORER_FILE] = write_explorer(page.explorer)
-    for name, text in {**beside, **pages}.items():
+        shared[EXPLORER_FILE] = write_explorer(page.explorer)
+    for name, text in {**shared, **pages}.items():
         # A page that is written after every stage writes again only what has changed.
         if not _holds(folder / name, text):
             write_atomically(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
