@@ -19,6 +19,7 @@ from workbench.loop.conditions import (
 from workbench.loop.patching_figures import following_figure, patching_figure, question_figure
 from workbench.loop.question_explorer import question_explorer
 from workbench.loop.readout_figures import bottleneck, by_layer, histogram, reliability
+from workbench.loop.record import run_record
 from workbench.loop.results import LoopResults, bootstrap_of
 from workbench.loop.run import Run
 from workbench.loop.seed_report import save_seeds, seed_sections, seed_tables
@@ -31,6 +32,8 @@ from workbench.models.fingerprint import sha256_of
 from workbench.pipeline.costs import seconds
 from workbench.pipeline.store import StageStore
 from workbench.report import Page, Section, write_page
+from workbench.report.run_records import RECORD_FILE
+from workbench.report.runs_page import write_runs_page
 
 
 def report(context: Run, stage: StageStore) -> dict[str, Any]:
@@ -41,6 +44,7 @@ def report(context: Run, stage: StageStore) -> dict[str, Any]:
     stage.save_table("patching", found.patching.table())
     save_seeds(stage, found)
     index = write_page(loop_page(context, found), context.figures)
+    write_runs_page(context.figures.parent)
     written = sha256_of(context.store.folder / "config.json")
     return {"summary": found.summary(), "page": str(index), "config_sha256": written}
 
@@ -62,6 +66,7 @@ def loop_page(context: Run, found: LoopResults) -> Page:
         samples=sample_answers(context, readouts),
         # A terminal gets the numbers line by line; the tables are too wide for it.
         narrow=(),
+        records={RECORD_FILE: run_record(context, found).to_json()},
         steps=stage_steps(context, found),
         card=card(context, found) if "elicit" in found.finished else None,
         caveats=caveats(context, found) if "elicit" in found.finished else (),

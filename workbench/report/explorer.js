@@ -148,7 +148,7 @@
         <label>Search <input type="search" value=${state.search} onInput=${(event) => change({ search: event.target.value })} /></label>
         ${columns.map((column, at) => {
           const values = column.kind === "right" ? ["right", "wrong"] : choices[at];
-          return values && html`<label>${column.name} <select value=${state.chosen[column.name] || ""} onChange=${(event) => change({ chosen: { ...state.chosen, [column.name]: event.target.value } })}>
+          return values && html`<label>${column.name} <select aria-label=${column.name} value=${state.chosen[column.name] || ""} onChange=${(event) => change({ chosen: { ...state.chosen, [column.name]: event.target.value } })}>
             <option value="">all</option>${values.map((value) => html`<option value=${value}>${value}</option>`)}</select></label>`;
         })}
         <details><summary>By confidence</summary>${numbers.map((column) => html`<span class="range">${column.name}
@@ -163,6 +163,7 @@
         ${state.open === item && html`<tr key=${"opened" + item}><td colspan=${columns.length}><${Opened} item=${item} close=${() => set({ ...state, open: null })} /></td></tr>`}`)}</tbody></table></div>
       ${pages > 1 && html`<p><button type="button" disabled=${page === 0} onClick=${() => set({ ...state, open: null, page: page - 1 })}>Page before</button> <button type="button" disabled=${page === pages - 1} onClick=${() => set({ ...state, open: null, page: page + 1 })}>Next page</button></p>`}`;
   }
+  holder.replaceChildren();
   render(html`<${Explorer} />`, holder);
   if (location.hash.startsWith("#questions?")) document.getElementById("questions").scrollIntoView();
 })();

@@ -62,7 +62,7 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
     Raises:
         WorkbenchError: for a table outside the folder.
     """
-    template = _template()
+    template = page_template("page.html")
     drawn = [
         (section, _markup(section), figure_tables(section.figure)) for section in page.sections
     ]
@@ -80,7 +80,7 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
         explorer_file=EXPLORER_FILE,
         explorer_script=""
         if page.explorer is None
-        else Markup(_own_file("vendor", "htm-preact.js") + _own_file("explorer.js")),
+        else own_script("vendor/htm-preact.js") + own_script("explorer.js"),
         groups=summary_groups(without_folders(page.summary)),
         tables=[_link(table) for table in tables],
         sample=sample_table(page.samples),
@@ -97,27 +97,32 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
     return files
 
 
-def _template() -> Template:
+def page_template(name: str) -> Template:
+    """Return a template of the package, which escapes everything it is given."""
     environment = Environment(
         loader=PackageLoader("workbench.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _render(template: Template, title: str, sections: Sequence[Drawn], **parts: Any) -> str:
     given = {**_NOTHING, **parts}
-    script = Markup(_own_file("page.js"))
     return template.render(
-        title=title, sections=sections, plotly=PLOTLY_FILE, script=script, **given
+        title=title,
+        sections=sections,
+        plotly=PLOTLY_FILE,
+        style=own_script("page.css"),
+        script=own_script("page.js"),
+        **given,
     )
 
 
-def _own_file(*path: str) -> str:
-    """Return the text of a script of the package, which goes into a page as it is."""
-    return resources.files("workbench.report").joinpath(*path).read_text("utf-8")
+def own_script(path: str) -> Markup:
+    """Return a script or style of the package, which goes into a page as it is."""
+    return Markup(resources.files("workbench.report").joinpath(*path.split("/")).read_text("utf-8"))
 
 
 def _step_cells(step: Step) -> tuple[str, str, str, str]:
