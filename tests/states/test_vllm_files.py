@@ -78,7 +78,7 @@ def test_other_files_are_refused(files: list[Path], tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match="not all in a prompt of 4 tokens"):
         import_vllm_states(files, PROMPTS, [[4], [2], [4]], [2, 4], tmp_path / "kept")
     files[2].write_bytes(b"none")
-    with pytest.raises(WorkbenchError, match="cannot be read.*record these prompts"):
+    with pytest.raises(WorkbenchError, match=r"cannot be read.*record these prompts"):
         import_vllm_states(files, PROMPTS, ENDS, [2, 4], tmp_path / "kept")
     save_file(
         {

@@ -90,7 +90,9 @@ def test_samples_have_the_questions_seeds_and_likelihoods_of_the_exact_path(
     """The likelihood of a sample that did not end is the sum over its tokens, by plain passes."""
     settings = BaselineSettings(samples=3, answer_tokens=4, seed=7)
     asked = [
-        Asked(Question(text, text, ("x",), "texts", "given", ""), "", tuple(prompt), tuple(prompt), ())
+        Asked(
+            Question(text, text, ("x",), "texts", "given", ""), "", tuple(prompt), tuple(prompt), ()
+        )
         for text, prompt in zip("abc", PROMPTS, strict=True)
     ]
     attach_bulk(lm, VllmEngine(vllm))

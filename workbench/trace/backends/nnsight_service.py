@@ -27,7 +27,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.room import require_room
 from workbench.models.server import Written
-from workbench.trace.backends.inputs import in_forward_order, position_rows
+from workbench.trace.backends.inputs import position_rows
 from workbench.trace.backends.nnsight import NnsightBackend
 from workbench.trace.backends.nnsight_passes import Pass, Rules, packed_pass, run_passes
 from workbench.trace.backends.nnsight_session import Step
@@ -140,17 +140,16 @@ class NnsightService:
             return self.backend.patch(
                 prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=tree
             )
-        ordered = [in_forward_order(branch) for branch in branches]
         lengths = torch.as_tensor([len(prompt) for prompt in prompts])
-        positions = require_branches(lm, lengths, ordered, tree.size)
+        positions = require_branches(lm, lengths, branches, tree.size)
         send_by_value(readout)
         wanted = int((lengths[:, None] - positions).clamp(min=1).amax()) + tree.size
-        room = tail_room(tokens_per_forward, int(lengths.max()), wanted * len(ordered))
+        room = tail_room(tokens_per_forward, int(lengths.max()), wanted * len(branches))
 
         def compute(numbers: NDArray[np.int64]) -> tuple[Tensor, ...]:
             rows = torch.as_tensor(numbers)
             padded = self._padded(lm, [prompts[row] for row in numbers], tree)
-            where = branch_columns(padded, ordered, positions[rows], rows, late=False)
+            where = branch_columns(padded, branches, positions[rows], rows, late=False)
             return self._batch(lm, padded, where, readout, tokens_per_forward, tree)
 
         base, patched = map_batches(lengths.tolist(), tokens_per_forward, compute, tree.size + room)
