@@ -52,9 +52,9 @@ def test_whole_shards_are_gone_on_from(
 def test_a_file_of_another_prompt_is_refused(files: list[Path], tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"not of this prompt: they differ from token 2 on"):
         import_vllm_states(files, [[5, 6, 9, 8], *PROMPTS[1:]], ENDS, [2, 4], tmp_path / "kept")
+    longer = [PROMPTS[0], [9, 10, 11, 12], PROMPTS[2]]
     with pytest.raises(WorkbenchError, match="not of this prompt: they differ from token 3 on"):
-        swapped = [PROMPTS[0], [9, 10, 11, 12], PROMPTS[2]]
-        import_vllm_states(files, swapped, ENDS, [2, 4], tmp_path / "kept")
+        import_vllm_states(files, longer, ENDS, [2, 4], tmp_path / "kept")
 
 
 def test_generated_tokens_after_the_prompt_are_left_out(files: list[Path], tmp_path: Path) -> None:
