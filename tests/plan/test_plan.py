@@ -9,7 +9,7 @@ from workbench.config import RunConfig, load_config
 from workbench.errors import WorkbenchError
 from workbench.plan.forwards import whole_forward
 from workbench.plan.machine import parse_machine
-from workbench.plan.memory import cache_bytes, states_bytes, working_bytes
+from workbench.plan.memory import cache_bytes, recorded_states_size, working_bytes
 from workbench.plan.number_formats import NumberFormats
 from workbench.plan.placements import Placed
 from workbench.plan.plan import Plan, make_plan
@@ -102,8 +102,8 @@ def test_memory_of_a_pass_by_hand() -> None:
 def test_states_beyond_their_bound_go_to_the_disk() -> None:
     shape = decoder_shape("llama-3.1-8b")
     entries = 10 * 32 * 4 * 4096
-    assert states_bytes(10, shape, 4, 4 * entries, 2) == (4.0 * entries, 0.0)
-    assert states_bytes(10, shape, 4, 4 * entries - 1, 2) == (0.0, 2.0 * entries)
+    assert recorded_states_size(10, shape, 4, 4 * entries, 2) == (4.0 * entries, 0.0)
+    assert recorded_states_size(10, shape, 4, 4 * entries - 1, 2) == (0.0, 2.0 * entries)
 
 
 def test_a_full_cache_takes_no_further_row() -> None:

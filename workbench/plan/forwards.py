@@ -218,7 +218,7 @@ def branch_forward(
     sizes: Sequence[int],
     first_layers: Sequence[int],
     logits: int,
-    adapter_from: int | None,
+    first_adapted: int | None,
 ) -> Forward:
     """Return a pass over ``before`` columns of every row and over branches, each of which passes
     through the layers after that at which it is appended.
@@ -227,14 +227,14 @@ def branch_forward(
         before: columns that pass through all layers, none in a pass over branches alone.
         kept: keys of every row that were computed before.
         sizes, first_layers: columns of each branch, and the layer after which they are appended.
-        adapter_from: the first layer with an adapter that acts on all of it; None for none.
+        first_adapted: the first layer with an adapter that acts on all of it; None for none.
     """
     begun = [0] * layers
     for size, first in zip(sizes, first_layers, strict=True):
         if first + 1 < layers:
             begun[first + 1] += size
     alive = [before + columns for columns in accumulate(begun)]
-    acted = 0 if adapter_from is None else rows * sum(alive[adapter_from:])
+    acted = 0 if first_adapted is None else rows * sum(alive[first_adapted:])
     return Forward(
         what,
         rows,

@@ -96,7 +96,7 @@ def peak_pass(
     return max(pairs, key=sum, default=(0.0, 0.0))
 
 
-def states_bytes(
+def recorded_states_size(
     rows: int, shape: DecoderShape, positions: int, most: int, in_shards: float
 ) -> tuple[float, float]:
     """Return the bytes of recorded states in main memory, and on the disk.

@@ -210,14 +210,23 @@ def repeat(found: PlannedQuestions, total: int) -> PlannedQuestions:
     """Return ``total`` questions, as many as there are over and over again."""
     if total <= len(found):
         return found
-    rows = np.arange(total) % len(found)
+    rows = [row % len(found) for row in range(total)]
 
     def again(values: Sequence[Any]) -> list[Any]:
         return [values[row] for row in rows] if len(values) else []
 
-    names = ("opened", "reasoning", "reasoned", "prompts", "answered", "conversations", "stated")
     table = found.table.iloc[rows].reset_index(drop=True).assign(**{ROW: np.arange(total)})
-    return replace(found, table=table, **{name: again(getattr(found, name)) for name in names})
+    return replace(
+        found,
+        table=table,
+        opened=again(found.opened),
+        reasoning=again(found.reasoning),
+        reasoned=again(found.reasoned),
+        prompts=again(found.prompts),
+        answered=again(found.answered),
+        conversations=again(found.conversations),
+        stated=again(found.stated),
+    )
 
 
 def _answer(question: Question) -> str:

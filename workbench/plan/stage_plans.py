@@ -12,7 +12,7 @@ from workbench.config import RunConfig
 from workbench.elicit.conversation import POSITIONS
 from workbench.plan.bottleneck import bottleneck_stages
 from workbench.plan.forwards import Forward, Group, count_products, rounds_of
-from workbench.plan.memory import ADAPTER_BYTES, Memory, peak_pass, states_bytes
+from workbench.plan.memory import ADAPTER_BYTES, Memory, peak_pass, recorded_states_size
 from workbench.plan.number_formats import NumberFormats
 from workbench.plan.questions import PlannedQuestions
 from workbench.plan.run_stages import PlannedRun, forwards_in, planned_stages
@@ -80,7 +80,7 @@ def plan_stages(
     """
     config = run.config
     in_layer = adapter_in_layer(config, shape, run.start)
-    states, disk = states_bytes(
+    states, disk = recorded_states_size(
         len(run.questions),
         shape,
         run.recorded,
