@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 # Another checkout may be the one installed: the plans are of the package next to this file.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -30,8 +30,7 @@ MODELS = ("llama-3.1-70b", "qwen2.5-72b", "gemma-3-27b", "llama-3.1-405b")
 QUESTIONS = 580
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """A machine and how a model is put on it."""
 
     title: str

@@ -3,10 +3,11 @@ and memory.
 
 Passes and columns are counted at the decoder and at every layer's attention. The plan is made
 twice: before the run, from assumed lengths (``planned``), and of the finished run, from what it
-wrote (``exact``), which must agree with what is counted. Seconds are planned from one layer of the shape that is timed first, by the processor's clock, because other work of a
-machine does not enter that; the wall clock's are shown beside them. Memory is the process's
-largest, with what it held before the model was loaded taken off: libraries that stages load, and
-what loading itself takes for a while, are in it and in no plan.
+wrote (``exact``), which must agree with what is counted. Seconds are planned from one layer of the
+shape that is timed first, by the processor's clock, because other work of a machine does not enter
+that; the wall clock's are shown beside them. Memory is the process's largest, with what it held
+before the model was loaded taken off: libraries that stages load, and what loading itself takes for
+a while, are in it and in no plan.
 """
 
 from __future__ import annotations
