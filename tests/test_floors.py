@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("experiments",),
     ("plan",),
     ("bench",),
+    ("grid",),
     ("cli",),
     ("__main__", "notebook"),
 )
