@@ -18,12 +18,16 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from workbench.errors import WorkbenchError
+from workbench.models.adapter_switch import switch_to, switched_off
 from workbench.stream.layer_weights import LayerWeights
 from workbench.stream.rounds import Rounds, close_stream, current_rounds, open_stream
 from workbench.stream.spill import Moved, SpillFolder, bring_back
-from workbench.stream.tasks import Task, current_task
+from workbench.stream.tasks import Task, current_task, keep_for_each_task
 
 Forward = Callable[..., Any]
+
+# PEFT has one switch for a module; a task with the adapter off must not switch it off for others.
+keep_for_each_task(switched_off, switch_to)
 
 
 class LayerStream:

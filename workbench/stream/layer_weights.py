@@ -12,8 +12,9 @@ system's memory of files gave them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,7 @@ class LayerWeights:
             for layer in sources
         ]
         self._filled: set[int] = set()
+        self._in_shape = False
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -103,8 +105,35 @@ class LayerWeights:
         """Put placeholders where the layer's weights were, and so free their memory."""
         self._filled.discard(layer)
         for module, leaf in self._slots[layer].values():
-            old = getattr(module, leaf)
-            put((module, leaf), torch.empty(old.shape, dtype=old.dtype, device="meta"))
+            put((module, leaf), self._placeholder(getattr(module, leaf)))
+
+    @contextmanager
+    def standing_in(self) -> Iterator[None]:
+        """Have placeholders on the device inside the block, which take no memory and hold NaN.
+
+        Libraries put what they add to a weight, or the whole model, where the weight is, and
+        cannot move what is on the meta device.
+        """
+        if self._in_shape:
+            yield
+            return
+        self._in_shape = True
+        try:
+            self._renew_placeholders()
+            yield
+        finally:
+            self._in_shape = False
+            self._renew_placeholders()
+
+    def _renew_placeholders(self) -> None:
+        for layer in set(range(len(self))) - self._filled:
+            self.empty(layer)
+
+    def _placeholder(self, old: Tensor) -> Tensor:
+        if not self._in_shape:
+            return torch.empty(old.shape, dtype=old.dtype, device="meta")
+        number = float("nan") if old.is_floating_point() else 0
+        return torch.full((), number, dtype=old.dtype, device=self.device).expand(old.shape)
 
     def close(self) -> None:
         """End the reading thread."""

@@ -21,7 +21,7 @@ from weakref import WeakSet
 from greenlet import GreenletExit, getcurrent
 
 from workbench import progress
-from workbench.stream.tasks import Task, current_task, give_way
+from workbench.stream.tasks import Task, current_task, give_way, same_switches
 
 if TYPE_CHECKING:
     from workbench.stream.gates import LayerGate, LayerStream
@@ -82,12 +82,16 @@ class Rounds:
         tasks = [Task(work) for work in works]
         self._ready.extend(tasks)
         try:
-            with progress.task(f"{description or 'passes'}, layer by layer") as self._bar:
+            with (
+                same_switches(),
+                progress.task(f"{description or 'passes'}, layer by layer") as self._bar,
+            ):
                 self._go_round(tasks)
         finally:
             _rounds.reset(token)
-            for task in list(self._live):
-                task.cancel()
+            with same_switches():
+                for task in list(self._live):
+                    task.cancel()
         return [task.result for task in tasks]
 
     def run_inside(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
