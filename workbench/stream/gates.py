@@ -19,6 +19,7 @@ from transformers import Cache
 
 from workbench.errors import WorkbenchError
 from workbench.models.adapter_switch import switch_to, switched_off
+from workbench.stream.layer_tape import tape_of
 from workbench.stream.layer_weights import LayerWeights
 from workbench.stream.rounds import Rounds, close_stream, current_rounds, open_stream
 from workbench.stream.spill import Moved, SpillFolder, bring_back
@@ -50,15 +51,18 @@ class LayerStream:
         self.weights, self.spill = weights, spill
         self.most_waiting_bytes = most_waiting_bytes
         self.gates = [LayerGate(self, number, layer) for number, layer in enumerate(layers)]
+        self.resident: set[int] = set()
         open_stream(self)
 
     @contextmanager
-    def filled(self, layer: int) -> Iterator[None]:
-        """Have a layer's weights in place inside the block."""
+    def filled(self, layer: int, ahead: int | None = -1) -> Iterator[None]:
+        """Have a layer's weights in place inside the block, and begin to read the layer ``ahead``:
+        by default the one after it.
+        """
         if self.weights.is_filled(layer):
             yield
             return
-        self.weights.fill(layer)
+        self.weights.fill(layer, layer + 1 if ahead == -1 else ahead)
         try:
             yield
         finally:
@@ -66,11 +70,25 @@ class LayerStream:
 
     @contextmanager
     def held(self, layers: Sequence[int]) -> Iterator[None]:
-        """Keep the weights of some layers in place inside the block."""
+        """Keep the weights of some layers in place inside the block, where passes through them can
+        be differentiated.
+        """
+        before = self.resident
         with ExitStack() as stack:
-            for layer in layers:
-                stack.enter_context(self.filled(layer))
-            yield
+            for place, layer in enumerate(layers):
+                after = layers[place + 1] if place + 1 < len(layers) else None
+                stack.enter_context(self.filled(layer, after))
+            self.resident = before | set(layers)
+            try:
+                yield
+            finally:
+                self.resident = before
+
+    def keep_within_bound(self, tensors: Iterable[Tensor]) -> None:
+        """Put tensors in main memory into files where they take more than waiting ones may."""
+        held = list(tensors)
+        if held_bytes(held, self.spill) > self.most_waiting_bytes:
+            self.spill.spill(tensor for tensor in held if tensor.device.type == "cpu")
 
     def expect(self, layer: int) -> None:
         """Begin to read a layer that tasks wait for."""
@@ -102,11 +120,9 @@ class LayerGate:
         skip = self._skip_of(task)
         if skip is not None:
             return skip(*args, **kwargs)
-        if torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(args)):
-            raise WorkbenchError(
-                "gradients need every layer in memory, and this model is read layer by layer: set "
-                "model.placement=device"
-            )
+        tape = tape_of(self.layer)
+        if tape is None and self.layer not in self.stream.resident:
+            self._refuse_gradients(args)
         if task is None:
             with self.stream.filled(self.layer):
                 return self._forward(*args, **kwargs)
@@ -116,7 +132,23 @@ class LayerGate:
             moved = self._settle(rounds, task, (args, kwargs))
             rounds.wait_for(self, task)
             bring_back(moved)
+        return self._forward(*args, **kwargs) if tape is None else tape.forward(self, args, kwargs)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the layer itself, whose weights must be there."""
         return self._forward(*args, **kwargs)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the layer computes."""
+        return self.stream.weights.device
+
+    def _refuse_gradients(self, args: Sequence[Any]) -> None:
+        if torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(args)):
+            raise WorkbenchError(
+                "gradients need every layer in memory, and this model is read layer by layer: set "
+                "model.placement=device"
+            )
 
     @contextmanager
     def skipped(self, instead: Forward) -> Iterator[None]:

@@ -71,6 +71,11 @@ class LayerWeights:
         """Return the bytes of a layer in the files."""
         return sum(source.nbytes for source in self.sources[layer])
 
+    def held_bytes(self, layer: int) -> int:
+        """Return the bytes a layer takes in memory, in the dtypes it computes in."""
+        held = [getattr(module, leaf) for module, leaf in self._slots[layer].values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
     def is_filled(self, layer: int) -> bool:
         """Return whether the layer's weights are in place."""
         return layer in self._filled
@@ -86,17 +91,18 @@ class LayerWeights:
         if ahead is not None:
             ahead[1].result()
 
-    def fill(self, layer: int) -> None:
-        """Put the layer's weights in place, and begin to read the layer after it."""
+    def fill(self, layer: int, ahead: int | None) -> None:
+        """Put the layer's weights in place, and begin to read the layer ``ahead``, if any."""
         if layer in self._filled:
             return
         if self._ahead is not None and self._ahead[0] != layer:
             self.drop_ahead()
         self.read_ahead(layer)
-        ahead, self._ahead = self._ahead, None
-        assert ahead is not None
-        weights = ahead[1].result()
-        self.read_ahead(layer + 1)
+        reading, self._ahead = self._ahead, None
+        assert reading is not None
+        weights = reading[1].result()
+        if ahead is not None:
+            self.read_ahead(ahead)
         for name, slot in self._slots[layer].items():
             put(slot, weights[name])
         self._filled.add(layer)
