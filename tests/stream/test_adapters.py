@@ -20,8 +20,8 @@ from workbench.settings.teaching import LoraSettings
 from workbench.stream.gates import LayerStream
 from workbench.stream.rounds import run_together
 from workbench.teach.adapter import (
-    add_adapter,
     adapter_merged,
+    add_adapter,
     load_adapter,
     remove_adapter,
     save_adapter,

@@ -49,9 +49,7 @@ def test_a_streamed_model_knows_its_stream(
     assert stream_of(streamed) is None
 
 
-def test_other_libraries_refuse_it(
-    make_tiny: MakeTiny, make_streamed: MakeStreamed
-) -> None:
+def test_other_libraries_refuse_it(make_tiny: MakeTiny, make_streamed: MakeStreamed) -> None:
     streamed, _ = make_streamed(make_tiny())
     for name in ("nnsight", "transformer-lens"):
         with pytest.raises(WorkbenchError, match=f"The {name} backend needs every layer"):

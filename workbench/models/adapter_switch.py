@@ -46,7 +46,7 @@ def switched_off() -> tuple[nn.Module, ...]:
 
 def switch_to(off: tuple[nn.Module, ...]) -> None:
     """Have the parts ``off`` off, and all others on that :func:`switched_off` returns."""
-    global _off  # noqa: PLW0603  PEFT keeps one switch for a module, so there is one list
+    global _off
     before, _off = _off, off
     if before is off:
         return

@@ -97,7 +97,7 @@ class LayerTape:
         _tape.set(self)
         with torch.enable_grad():
             loss = work()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         for call in self.calls[self.last]:
             call.gradient = None if call.output is None else call.output.grad
             call.output = None
@@ -129,7 +129,7 @@ class LayerTape:
         self.calls.setdefault(gate.layer, []).append(call)
         with torch.no_grad():
             output = gate.call(*with_hidden_argument(args, kwargs, hidden))
-        call.args, call.kwargs = with_hidden_argument(args, kwargs, None)
+        call.args, call.kwargs = with_hidden_argument(args, kwargs, hidden[:0].clone())
         if gate.layer == self.last:
             call.output = _hidden(output).requires_grad_()
         return output
@@ -153,7 +153,7 @@ class LayerTape:
             if gradient is not None and output.requires_grad
         ]
         if pairs:
-            torch.autograd.backward(*map(list, zip(*pairs, strict=True)))
+            torch.autograd.backward([output for output, _ in pairs], [by for _, by in pairs])
         for call, leaf in zip(calls, leaves, strict=True):
             call.hidden, call.gradient = leaf.detach()[:0], leaf.grad
             for cache in call.begins:
@@ -175,7 +175,7 @@ class LayerTape:
         """Differentiate what precedes the first layer, where something is trained there."""
         for below, call in zip(self._below, calls, strict=True):
             if below.requires_grad and call.gradient is not None:
-                below.backward(call.gradient)  # type: ignore[no-untyped-call]
+                below.backward(call.gradient)
         self.calls.clear()
         self._below.clear()
 

@@ -6,8 +6,8 @@ runs at any time, and none is interrupted but where it waits. So batches of one 
 tasks without a change of that computation.
 
 What a task sets for its passes must not act on those of others. Hooks that it registers on the
-model act on its own passes and on those of tasks that it started (:func:`for_this_task`). Of what the
-whole process has one, as the switch of an adapter, each task has a value of its own that is put
+model act on its own passes and on those of tasks that it started (:func:`for_this_task`). Of what
+the whole process has one, as the switch of an adapter, each task has a value of its own that is put
 back when it goes on (:func:`keep_for_each_task`); so is whether gradients are recorded.
 """
 

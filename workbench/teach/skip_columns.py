@@ -69,7 +69,5 @@ def _only_at(stack: ExitStack, module: nn.Module, columns: Tensor) -> None:
         whole = whole.unflatten(0, (rows, count))
         return (whole, *output[1:]) if isinstance(output, tuple) else whole
 
-    stack.callback(
-        module.register_forward_pre_hook(for_this_task(cut), with_kwargs=True).remove
-    )
+    stack.callback(module.register_forward_pre_hook(for_this_task(cut), with_kwargs=True).remove)
     stack.callback(module.register_forward_hook(for_this_task(spread)).remove)

@@ -154,9 +154,7 @@ class Passes:
             return self._run(model, columns, cache, self._states(numbers, columns))
         begun = PromptCache(len(self.shared))
         below = None if self.first == 0 else self._shared_below().to(self.lm.device)
-        shared = partial(
-            self._run, model, shared_columns(self.lm, self.shared), begun, below
-        )
+        shared = partial(self._run, model, shared_columns(self.lm, self.shared), begun, below)
         states = self._states(numbers, columns)
         return run_together(
             [shared, partial(self._run, model, columns, begun.following(), states)]
@@ -168,9 +166,7 @@ class Passes:
         require_room_for(self.lm, columns.positions, total, kept)
         with (
             forward_from_layer(self.lm, self.first, states),
-            repeated_around(
-                partial(skip_unused_columns, self.lm, columns.real, columns.places)
-            ),
+            repeated_around(partial(skip_unused_columns, self.lm, columns.real, columns.places)),
         ):
             return model(
                 input_ids=columns.tokens,
