@@ -30,7 +30,7 @@ from transformers import AutoConfig, AutoTokenizer
 from workbench.errors import WorkbenchError
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
 from workbench.loading.in_memory import read_in_memory
-from workbench.loading.streamed import FIRST_LAYERS, open_streamed, require_streamable
+from workbench.loading.streamed import FIRST_LAYERS, Resume, open_streamed, require_streamable
 from workbench.loading.verify import verify
 from workbench.models.chat import require_chat_template
 from workbench.models.chat_template import (
@@ -55,7 +55,7 @@ from workbench.models.structure import derive_architecture
 from workbench.models.vocabulary import require_vocabulary
 from workbench.models.weights import Kernel, class_of
 from workbench.progress import task
-from workbench.settings.defaults import MOST_WAITING_BYTES
+from workbench.settings.defaults import MOST_WAITING_BYTES, RESUME_BYTES
 from workbench.stream.model import only_first_layers
 
 Attention = Kernel
@@ -81,6 +81,8 @@ def load_model(
     placement: Placement = "device",
     most_waiting_bytes: int = MOST_WAITING_BYTES,
     spill_folder: Path | None = None,
+    resume_passes: Resume = "auto",
+    resume_bytes: int = RESUME_BYTES,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 
@@ -110,6 +112,9 @@ def load_model(
         most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold in
             memory; beyond it they wait in files.
         spill_folder: of these files; None for the system's temporary ones.
+        resume_passes: whether what layers of a streamed model return is kept there until passes
+            end, at most ``resume_bytes``, so that a killed process goes on after its last finished
+            layer; "auto" for layers of more than 8 GB (:mod:`workbench.stream.pass_log`).
 
     Raises:
         WorkbenchError: anything the person can mend: unknown id or family, damaged files, no
@@ -157,6 +162,8 @@ def load_model(
                 **wanted,
                 most_waiting_bytes=most_waiting_bytes,
                 spill_folder=spill_folder,
+                resume_passes=resume_passes,
+                resume_bytes=resume_bytes,
             )
         else:
             model = read_in_memory(

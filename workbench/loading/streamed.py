@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from huggingface_hub import snapshot_download
@@ -22,9 +22,16 @@ from workbench.errors import WorkbenchError
 from workbench.models.source import ModelSource
 from workbench.models.weights import Kernel
 from workbench.stream.gates import LayerStream
+from workbench.stream.layer_weights import LayerWeights
+from workbench.stream.pass_log import PassLog
 from workbench.stream.skeleton import build_skeleton, layers_path
 from workbench.stream.spill import SpillFolder
 
+Resume = Literal["auto", "on", "off"]
+RESUMED_FROM = 8_000_000_000
+"""Bytes of layers from which on their passes are kept by default: reading them takes seconds to
+minutes, and what multiplies with them much longer.
+"""
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 FIRST_LAYERS = "+first-layers"
 """Added to the revision under which is kept what was verified on first layers alone."""
@@ -60,12 +67,15 @@ def open_streamed(
     trust_remote_code: bool,
     most_waiting_bytes: int,
     spill_folder: Path | None,
+    resume_passes: Resume,
+    resume_bytes: int,
 ) -> Any:
     """Return the transformers model at ``source`` with gates at its layers.
 
     Args:
         most_waiting_bytes: memory bound of what batches hold that wait for a layer.
         spill_folder: where they go beyond it; None for the system's temporary files.
+        resume_passes: whether what layers return is kept there too, at most ``resume_bytes``.
 
     Raises:
         WorkbenchError: for a checkpoint or a model that cannot be read layer by layer.
@@ -81,8 +91,23 @@ def open_streamed(
     )
     layers = list(model.get_submodule(layers_path(model, spec)))
     folder = Path(tempfile.gettempdir()) if spill_folder is None else spill_folder
-    LayerStream(layers, weights, most_waiting_bytes, SpillFolder(folder))
+    spill = SpillFolder(folder)
+    layer_bytes = sum(map(weights.nbytes, range(len(weights))))
+    logged = resume_passes == "on" or (resume_passes == "auto" and layer_bytes > RESUMED_FROM)
+    files = _fingerprint(weights, dtype)
+    log = PassLog(folder, files, resume_bytes) if logged else None
+    LayerStream(layers, weights, most_waiting_bytes, spill, log)
     return model
+
+
+def _fingerprint(weights: LayerWeights, dtype: torch.dtype) -> str:
+    """Return what says that layers are the same, without reading them: their files' places, sizes
+    and times, and where and in which dtype they compute.
+    """
+    parts = [part for layer in weights.sources for source in layer for _, part in source.parts]
+    stats = {(str(path.resolve()), path.stat()) for path in {part.path for part in parts}}
+    files = sorted((place, stat.st_size, stat.st_mtime_ns) for place, stat in stats)
+    return repr((files, dtype, weights.device))
 
 
 def _folder_of(source: ModelSource) -> Path:

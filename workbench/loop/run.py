@@ -112,6 +112,8 @@ class Run:
                 placement=model.placement,
                 most_waiting_bytes=model.waiting_bytes,
                 spill_folder=model.spill_folder,
+                resume_passes=model.resume_passes,
+                resume_bytes=model.resume_bytes,
             )
         if self.config.elicit.thinking == "on":
             from workbench.models.thoughts import require_thoughts

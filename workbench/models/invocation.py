@@ -67,6 +67,11 @@ def invoke_adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
         yield
 
 
+def first_invoked_column() -> int | None:
+    """Return the column from which :func:`invoke_adapter_from` lets adapters act now."""
+    return _first_column.get()
+
+
 _first_column: ContextVar[int | None] = ContextVar("adapter_first_column", default=None)
 
 

@@ -23,6 +23,9 @@ from typing import Any
 
 from greenlet import greenlet
 
+OWNER = "owner_task"
+"""Name under which a hook holds the task it belongs to."""
+
 
 @dataclass(eq=False)
 class Task:
@@ -33,12 +36,20 @@ class Task:
         children: how many tasks it waits for.
         waiting_bytes: what the tensors take that it holds in memory while it waits for a layer.
         kept: what it keeps of a pass besides the states that the next layer gets.
+        path: its number among the tasks of each of its ancestors, and of its parent.
+        started: how many tasks it has started.
+        calls: how many calls of layers it has made.
+        given: digest of what the last one gets; None where that is not known.
     """
 
     work: Callable[[], Any]
     parent: Task | None = None
     result: Any = None
     error: BaseException | None = None
+    path: tuple[int, ...] = ()
+    started: int = 0
+    calls: int = 0
+    given: bytes | None = None
     children: int = 0
     done: bool = False
     waiting_bytes: int = 0
@@ -162,12 +173,18 @@ def note_kept(tensor: Any) -> None:
 def for_this_task(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Return a hook that does nothing in passes of other tasks; the same hook outside of any."""
     mine = current_task()
-    if mine is None:
-        return hook
 
     @wraps(hook)
     def own(*args: Any, **kwargs: Any) -> Any:
         task = current_task()
-        return hook(*args, **kwargs) if task is not None and task.descends_from(mine) else None
+        acts = mine is None or (task is not None and task.descends_from(mine))
+        return hook(*args, **kwargs) if acts else None
 
+    vars(own)[OWNER] = mine
     return own
+
+
+def acts_on(hook: Any, task: Task) -> bool:
+    """Return whether a hook that :func:`for_this_task` made acts on the passes of ``task``."""
+    held = vars(hook) if hasattr(hook, "__dict__") else {}
+    return OWNER in held and (held[OWNER] is None or task.descends_from(held[OWNER]))
