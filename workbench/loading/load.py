@@ -154,7 +154,7 @@ def load_model(
             "trust_remote_code": trust_remote_code,
         }
         if streamed:
-            require_streamable(spec, scheme is not None or method is not None, computed)
+            require_streamable(spec, method, scheme, computed)
             model = open_streamed(
                 spec,
                 source,
@@ -164,6 +164,7 @@ def load_model(
                 spill_folder=spill_folder,
                 resume_passes=resume_passes,
                 resume_bytes=resume_bytes,
+                scheme=scheme,
             )
         else:
             model = read_in_memory(

@@ -4,7 +4,7 @@ is read.
 A layer is filled in place: its modules get the parameters that were read, and their placeholders on
 the meta device back when it is emptied. At most two layers are held, the one in use and the one
 after it. Weights that keep dtype and device of their file stay views of it and cost no copy;
-others are converted or copied to the device while they are read.
+others are converted, quantised or copied to the device while they are read.
 
 ``bytes_read`` counts the bytes of all stored tensors that were read, whether the disk or the
 system's memory of files gave them.
@@ -12,7 +12,7 @@ system's memory of files gave them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +26,8 @@ from workbench.stream.stored_tensors import StoredTensor, touch_pages
 
 Slot = tuple[nn.Module, str]
 """The module that holds a parameter or buffer, and its name there."""
+Quantise = Callable[[Slot, Tensor], Tensor]
+"""A function from a slot and the plain weight for it to the weight that is put there."""
 
 
 @dataclass
@@ -48,12 +50,18 @@ class LayerWeights:
         model: the transformers model; its layers' parameters are on the meta device.
         sources: of each layer's parameters.
         device: where layers compute.
+        quantise: applied to what is read; None for plain weights.
     """
 
     def __init__(
-        self, model: Any, sources: Sequence[Sequence[ParameterSource]], device: torch.device
+        self,
+        model: Any,
+        sources: Sequence[Sequence[ParameterSource]],
+        device: torch.device,
+        quantise: Quantise | None = None,
     ) -> None:
         self.model, self.sources, self.device = model, sources, device
+        self.quantise = quantise
         self.counts = ReadCounts()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="layer-reader")
         self._ahead: tuple[int, Future[dict[str, Tensor]]] | None = None
@@ -151,6 +159,9 @@ class LayerWeights:
             name: getattr(module, leaf).dtype for name, (module, leaf) in self._slots[layer].items()
         }
         weights = read_parameters(self.model, self.sources[layer], dtypes, self.device)
+        if self.quantise is not None:
+            slots = self._slots[layer]
+            weights = {name: self.quantise(slots[name], value) for name, value in weights.items()}
         self.counts.bytes_read += self.nbytes(layer)
         self.counts.reads[layer] = self.counts.reads.get(layer, 0) + 1
         return weights
@@ -176,7 +187,9 @@ def put(slot: Slot, value: Tensor) -> None:
     """Put ``value`` where a module holds a parameter, frozen, or a buffer."""
     module, leaf = slot
     is_parameter = isinstance(getattr(module, leaf), nn.Parameter)
-    setattr(module, leaf, nn.Parameter(value, requires_grad=False) if is_parameter else value)
+    if is_parameter and not isinstance(value, nn.Parameter):
+        value = nn.Parameter(value, requires_grad=False)
+    setattr(module, leaf, value)
 
 
 def slot_of(model: nn.Module, name: str) -> Slot:
