@@ -138,7 +138,7 @@ def test_placeholders_take_no_memory_and_hold_no_numbers(
 ) -> None:
     streamed, stream = make_streamed(make_tiny())
     weight = streamed.layers()[1].self_attn.q_proj
-    with stream.weights.standing_in():
+    with stream.weights.placeholders_on_device():
         assert weight.weight.device == streamed.device
         assert weight.weight.untyped_storage().nbytes() == 4
         assert bool(weight.weight.isnan().all())

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.stream.checkpoint_names import ParameterSource
+from workbench.stream.device_copies import DeviceCopies, to_device
 from workbench.stream.stored_tensors import StoredTensor, touch_pages
 
 Slot = tuple[nn.Module, str]
@@ -62,9 +63,10 @@ class LayerWeights:
     ) -> None:
         self.model, self.sources, self.device = model, sources, device
         self.quantise = quantise
+        self._copies = DeviceCopies(device)
         self.counts = ReadCounts()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="layer-reader")
-        self._ahead: tuple[int, Future[dict[str, Tensor]]] | None = None
+        self._ahead: tuple[int, Future[tuple[dict[str, Tensor], Any]]] | None = None
         self._slots = [
             {name: slot_of(model, name) for source in layer for name in source.names(model)}
             for layer in sources
@@ -108,7 +110,8 @@ class LayerWeights:
         self.read_ahead(layer)
         reading, self._ahead = self._ahead, None
         assert reading is not None
-        weights = reading[1].result()
+        weights, copied = reading[1].result()
+        self._copies.wait(copied, weights.values())
         if ahead is not None:
             self.read_ahead(ahead)
         for name, slot in self._slots[layer].items():
@@ -122,7 +125,7 @@ class LayerWeights:
             put((module, leaf), self._placeholder(getattr(module, leaf)))
 
     @contextmanager
-    def standing_in(self) -> Iterator[None]:
+    def placeholders_on_device(self) -> Iterator[None]:
         """Have placeholders on the device inside the block, which take no memory and hold NaN.
 
         Libraries put what they add to a weight, or the whole model, where the weight is, and
@@ -154,17 +157,18 @@ class LayerWeights:
         self.drop_ahead()
         self._reader.shutdown()
 
-    def _read(self, layer: int) -> dict[str, Tensor]:
+    def _read(self, layer: int) -> tuple[dict[str, Tensor], Any]:
         dtypes = {
             name: getattr(module, leaf).dtype for name, (module, leaf) in self._slots[layer].items()
         }
-        weights = read_parameters(self.model, self.sources[layer], dtypes, self.device)
-        if self.quantise is not None:
-            slots = self._slots[layer]
-            weights = {name: self.quantise(slots[name], value) for name, value in weights.items()}
+        with self._copies.aside():
+            weights = read_parameters(self.model, self.sources[layer], dtypes, self.device)
+            if self.quantise is not None:
+                slots, plain = self._slots[layer], weights
+                weights = {name: self.quantise(slots[name], part) for name, part in plain.items()}
         self.counts.bytes_read += self.nbytes(layer)
         self.counts.reads[layer] = self.counts.reads.get(layer, 0) + 1
-        return weights
+        return weights, self._copies.mark()
 
 
 def read_parameters(
@@ -205,6 +209,4 @@ def _read_mapped(part: StoredTensor) -> Tensor:
 
 
 def _placed(value: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    wanted = value.to(dtype) if value.is_floating_point() else value
-    # From pinned memory a copy takes the full width of the bus.
-    return (wanted.pin_memory() if device.type == "cuda" else wanted).to(device)
+    return to_device(value.to(dtype) if value.is_floating_point() else value, device)

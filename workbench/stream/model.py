@@ -44,11 +44,11 @@ def require_in_memory(lm: LanguageModel, what: str) -> None:
 @contextmanager
 def weights_in_shape(lm: LanguageModel) -> Iterator[None]:
     """Give the weights of a streamed model placeholders of their shape, dtype and device inside the
-    block (see :meth:`workbench.stream.layer_weights.LayerWeights.standing_in`). A model in memory
+    block (see :meth:`workbench.stream.layer_weights.LayerWeights.placeholders_on_device`). A model in memory
     is left alone.
     """
     stream = stream_of(lm)
-    with nullcontext() if stream is None else stream.weights.standing_in():
+    with nullcontext() if stream is None else stream.weights.placeholders_on_device():
         yield
 
 

@@ -44,7 +44,7 @@ def trained_layers(lm: LanguageModel, first: int, most_bytes: int) -> Iterator[b
     if stream is None:
         yield False
         return
-    with stream.weights.standing_in():
+    with stream.weights.placeholders_on_device():
         if not fits(stream, first, most_bytes):
             yield True
             return
