@@ -30,6 +30,14 @@ from transformers import AutoConfig, AutoTokenizer
 from workbench.errors import WorkbenchError
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
 from workbench.loading.in_memory import read_in_memory
+from workbench.loading.remote import (
+    NDIF_ACCESS,
+    RemoteAccess,
+    build_without_weights,
+    connect,
+    require_remote,
+)
+from workbench.loading.stand_in import stand_in_architecture
 from workbench.loading.streamed import FIRST_LAYERS, Resume, open_streamed, require_streamable
 from workbench.loading.verify import verify
 from workbench.models.chat import require_chat_template
@@ -60,7 +68,7 @@ from workbench.stream.model import only_first_layers
 
 Attention = Kernel
 Template = Literal["chat", "plain"]
-Placement = Literal["device", "stream"]
+Placement = Literal["device", "stream", "ndif"]
 
 
 def load_model(
@@ -83,6 +91,7 @@ def load_model(
     spill_folder: Path | None = None,
     resume_passes: Resume = "auto",
     resume_bytes: int = RESUME_BYTES,
+    remote: RemoteAccess = NDIF_ACCESS,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 
@@ -115,6 +124,7 @@ def load_model(
         resume_passes: whether what layers of a streamed model return is kept there until passes
             end, at most ``resume_bytes``, so that a killed process goes on after its last finished
             layer; "auto" for layers of more than 8 GB (:mod:`workbench.stream.pass_log`).
+        remote: how the server is reached.
 
     Raises:
         WorkbenchError: anything the person can mend: unknown id or family, damaged files, no
@@ -123,9 +133,9 @@ def load_model(
     """
     torch_device = _torch_device(device)
     resolve_dtype(dtype, torch_device)
-    streamed = placement == "stream"
+    streamed, served = placement == "stream", placement == "ndif"
     computed = resolve_precision(
-        "float32" if streamed and precision == "auto" else precision, torch_device
+        "float32" if placement != "device" and precision == "auto" else precision, torch_device
     )
     scheme = scheme_named(quantize)
     source = find_source(spec, revision, cache_dir)
@@ -153,7 +163,11 @@ def load_model(
             "attention": attention,
             "trust_remote_code": trust_remote_code,
         }
-        if streamed:
+        resident: dict[str, Any] = {"scheme": scheme, "method": method, "precision": computed}
+        if served:
+            require_remote(spec, source, remote, quantised=scheme is not None, precision=computed)
+            model = build_without_weights(config, torch_dtype, attention, trust_remote_code)
+        elif streamed:
             require_streamable(spec, method, scheme, computed)
             model = open_streamed(
                 spec,
@@ -167,9 +181,7 @@ def load_model(
                 scheme=scheme,
             )
         else:
-            model = read_in_memory(
-                spec, source, config, **wanted, scheme=scheme, method=method, precision=computed
-            )
+            model = read_in_memory(spec, source, config, **wanted, **resident)
     fingerprint = source.fingerprint or hub_commit(source)
     marks = _template_mark(chat_template, template) + ("" if scheme is None else f"+{quantize}")
     whole, first_layers = (
@@ -179,6 +191,10 @@ def load_model(
     row = None if anew else read_certificate(whole)
     if row is None and streamed and not anew:
         row = read_certificate(first_layers)
+    if row is None and served:
+        with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
+            row = stand_in_architecture(spec, model, attention)
+        write_certificate(whole, row)
     told: dict[str, Any] = {"name": spec, "revision": fingerprint + marks, "notes": notes}
     if row is not None:
         lm = LanguageModel(model, tokenizer, row, **told)
@@ -194,6 +210,15 @@ def load_model(
             row = verify(lm).architecture
         lm = LanguageModel(model, tokenizer, row, **told)
         write_certificate(first_layers if streamed else whole, row)
+    if served:
+        with explain_errors(spec, source):
+            connect(
+                lm,
+                remote,
+                revision,
+                lambda: read_in_memory(spec, source, config, **wanted, **resident),
+            )
+        return lm
     set_precision(lm, computed)
     return lm
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.server import require_weights_here
 from workbench.stream.gates import LayerStream, gate_of
 from workbench.stream.skeleton import layers_path
 
@@ -29,11 +30,12 @@ def stream_of(lm: LanguageModel) -> LayerStream | None:
 
 
 def require_in_memory(lm: LanguageModel, what: str) -> None:
-    """Refuse a streamed model for what needs its layers in memory.
+    """Refuse a streamed model, or one on a server, for what needs its layers in memory.
 
     Raises:
-        WorkbenchError: for a streamed model, naming ``what``.
+        WorkbenchError: for such a model, naming ``what``.
     """
+    require_weights_here(lm, what)
     if stream_of(lm) is not None:
         raise WorkbenchError(
             f"{what} needs every layer of {lm.name!r} in memory, and it is read layer by layer: "
@@ -44,8 +46,8 @@ def require_in_memory(lm: LanguageModel, what: str) -> None:
 @contextmanager
 def weights_in_shape(lm: LanguageModel) -> Iterator[None]:
     """Give the weights of a streamed model placeholders of their shape, dtype and device inside the
-    block (see :meth:`workbench.stream.layer_weights.LayerWeights.placeholders_on_device`). A model in memory
-    is left alone.
+    block (:meth:`workbench.stream.layer_weights.LayerWeights.placeholders_on_device`). A model in
+    memory is left alone.
     """
     stream = stream_of(lm)
     with nullcontext() if stream is None else stream.weights.placeholders_on_device():

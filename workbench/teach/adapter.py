@@ -37,6 +37,7 @@ from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
 from workbench.models.plain_weights import is_linear
 from workbench.models.quantisation import require_plain_weights
+from workbench.models.server import require_weights_here
 from workbench.models.sharing import sharing
 from workbench.models.swap_weights import replaced_weights
 from workbench.stream.model import stream_of, weights_in_shape
@@ -50,6 +51,7 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
     Raises:
         WorkbenchError: for modules or a start layer the model does not have.
     """
+    require_weights_here(lm, "an adapter")
     _require_plain(lm)
     if not 0 <= start_layer < lm.n_layers:
         raise WorkbenchError(
@@ -126,6 +128,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
         raise WorkbenchError(
             f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained."
         )
+    require_weights_here(lm, "an adapter")
     _require_plain(lm)
     weights = _read_weights(folder)
     try:
