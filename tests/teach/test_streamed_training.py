@@ -19,12 +19,12 @@ from workbench.stream.gates import LayerStream
 from workbench.teach.examples import Example, TokenTarget
 from workbench.teach.streamed_training import fits, trained_layers
 from workbench.teach.training import train_adapter
-from workbench.teach.training_forward import Reply
+from workbench.teach.training_forward import Passes, Reply
 from workbench.trace.prefix_cache import PrefixCache
 from workbench.trace.token_tree import TokenTree
 
 MakeTiny = Callable[..., LanguageModel]
-SYSTEM, END = (9, 8, 7), (3, 4)
+SYSTEM, END = tuple(range(100, 120)), (3, 4)
 COUNT = 10
 SETTINGS = TeachSettings(
     lora=LoraSettings(rank=2, alpha=8, dropout=0.0),
@@ -191,3 +191,8 @@ def test_a_loss_with_passes_of_its_own_is_refused(
             streamed, examples(), cramped, tmp_path,
             seed=1, description="teach", extra_tokens=[1] * COUNT,
         )  # fmt: skip
+
+
+def test_prompts_here_begin_with_tokens_that_are_computed_once(make_tiny: MakeTiny) -> None:
+    """What the tests above are to show holds for the pass over them too."""
+    assert Passes(make_tiny(), examples(), None, 1, 10**9).shared == SYSTEM
