@@ -29,7 +29,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("patch", "teach"),
     ("bottleneck",),
     ("loop", "api"),
-    ("experiments", "bench"),
+    ("experiments",),
+    ("plan",),
+    ("bench",),
+    ("grid",),
     ("cli",),
     ("__main__", "notebook"),
 )

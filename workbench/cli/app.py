@@ -20,6 +20,8 @@ from workbench.cli.bench import measure as bench_measure
 from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
+from workbench.cli.bench_plan import device as bench_device
+from workbench.cli.bench_plan import plan as bench_plan
 from workbench.cli.bench_probes import probes as bench_probes
 from workbench.cli.bench_probes import states as bench_states
 from workbench.cli.bench_quantised import quantised as bench_quantised
@@ -31,10 +33,12 @@ from workbench.cli.bottleneck import bottleneck
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
+from workbench.cli.grid import grid
 from workbench.cli.measure import measure
 from workbench.cli.models import models
 from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.patch import patch
+from workbench.cli.plan import plan
 from workbench.cli.settings import settings
 from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
@@ -94,6 +98,7 @@ bench = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
+app.add_typer(grid, name="grid")
 console = Console(stderr=True)
 PROGRAM = "workbench"
 
@@ -212,6 +217,7 @@ app.command("baselines")(baselines)
 app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
 app.command("settings")(settings)
+app.command("plan")(plan)
 
 
 bench.command("sweep")(bench_sweep)
@@ -225,3 +231,5 @@ bench.command("quantised")(bench_quantised)
 bench.command("stream")(bench_stream)
 bench.command("probes")(bench_probes)
 bench.command("states")(bench_states)
+bench.command("plan")(bench_plan)
+bench.command("device")(bench_device)

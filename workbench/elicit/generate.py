@@ -29,6 +29,11 @@ after the first one.
 """
 
 
+def pays_to_drop(left: int, rows: int) -> bool:
+    """Return whether ended rows are taken out of a batch of ``rows`` of which ``left`` go on."""
+    return 2 * left <= rows
+
+
 def continued(
     lm: LanguageModel,
     prompts: Prompts,
@@ -114,7 +119,7 @@ class _Live:
         """
         ended = self.ended | stop[self.token]
         left = torch.nonzero(~ended)[:, 0]
-        if 2 * len(left) > len(ended):
+        if not pays_to_drop(len(left), len(ended)):
             return replace(self, ended=ended)
         if len(left):
             cache.batch_select_indices(left)

@@ -73,7 +73,7 @@ def stop_at_newline(lm: LanguageModel) -> Tensor:
     """Return the tokens that end an answer, [vocab] bool: a turn's end or anything holding a line
     break.
     """
-    return _stop_mask(lm, _holds_break)
+    return _stop_mask(lm, holds_break)
 
 
 def stop_at_end(lm: LanguageModel) -> Tensor:
@@ -83,10 +83,11 @@ def stop_at_end(lm: LanguageModel) -> Tensor:
 
 def stop_after_number(lm: LanguageModel) -> Tensor:
     """Return the tokens that end a number, [vocab] bool: anything but digits, points and spaces."""
-    return _stop_mask(lm, _ends_number)
+    return _stop_mask(lm, ends_number)
 
 
-def _holds_break(text: str) -> bool:
+def holds_break(text: str) -> bool:
+    """Return whether a text holds a line break, with which an answer ends."""
     return "\n" in text
 
 
@@ -94,7 +95,8 @@ def _never(text: str) -> bool:
     return False
 
 
-def _ends_number(text: str) -> bool:
+def ends_number(text: str) -> bool:
+    """Return whether a text holds something else than a number, with which a number ends."""
     return not text or any(c not in "0123456789. " for c in text)
 
 

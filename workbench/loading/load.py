@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
 from workbench.errors import WorkbenchError
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
@@ -39,22 +39,15 @@ from workbench.loading.remote import (
 )
 from workbench.loading.stand_in import stand_in_architecture
 from workbench.loading.streamed import FIRST_LAYERS, Resume, open_streamed, require_streamable
+from workbench.loading.tokenizer import Template, open_tokenizer
 from workbench.loading.verify import verify
-from workbench.models.chat import require_chat_template
-from workbench.models.chat_template import (
-    DEFAULT_DATE,
-    chosen_template,
-    name_template,
-    said,
-    set_day,
-)
+from workbench.models.chat_template import DEFAULT_DATE, said
 from workbench.models.diagnose import configuration_fault
 from workbench.models.dtype import AUTO, resolve_dtype
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.language_model import LanguageModel
 from workbench.models.local import short_name
 from workbench.models.opening import opening_of
-from workbench.models.plain_turns import use_plain_turns
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.quantisation import NONE, checkpoint_method, prepare_quantised
 from workbench.models.quantise import require_plain_checkpoint, scheme_named
@@ -67,7 +60,6 @@ from workbench.settings.defaults import MOST_WAITING_BYTES, RESUME_BYTES
 from workbench.stream.model import only_first_layers
 
 Attention = Kernel
-Template = Literal["chat", "plain"]
 Placement = Literal["device", "stream", "ndif"]
 
 
@@ -152,8 +144,7 @@ def load_model(
             require_plain_checkpoint(spec, method, scheme)
             prepare_quantised(spec, config, method, torch_device)
         torch_dtype = resolve_dtype(dtype, torch_device, config, method is not None)
-        tokenizer = _tokenizer(source.place, spec, chat_template, template, options)
-        set_day(tokenizer, day)
+        tokenizer = open_tokenizer(source.place, spec, chat_template, template, day, options)
         notes = opening_of(tokenizer).notes
         for note in notes:
             warnings.warn(f"{short_name(spec)}: {note}", stacklevel=2)
@@ -221,30 +212,6 @@ def load_model(
         return lm
     set_precision(lm, computed)
     return lm
-
-
-def _tokenizer(
-    place: str,
-    spec: str,
-    chat_template: Path | None,
-    template: Template,
-    options: dict[str, Any],
-) -> Any:
-    tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", **options)
-    name_template(tokenizer, spec if chat_template is None else str(chat_template))
-    if template == "plain":
-        use_plain_turns(tokenizer)
-    elif chat_template is not None:
-        tokenizer.chat_template = chosen_template(tokenizer, spec, chat_template)
-    require_chat_template(tokenizer, spec)
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise WorkbenchError(
-                f"the tokenizer of {spec!r} has neither a pad nor an end token: set one in its "
-                "folder"
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 def _torch_device(name: str) -> torch.device:
