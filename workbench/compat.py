@@ -124,6 +124,12 @@ class _Weight:
         return self.part[index]
 
 
+def hooks_of(module: Any) -> Iterator[Any]:
+    """Yield the hooks that run before and after a torch ``module``."""
+    yield from module._forward_pre_hooks.values()
+    yield from module._forward_hooks.values()
+
+
 def forget_adapters(model: Any) -> None:
     """Tell the transformers ``model`` that it carries no adapter of PEFT."""
     model._hf_peft_config_loaded = False

@@ -38,7 +38,7 @@ from workbench.loading.remote import (
     require_remote,
 )
 from workbench.loading.stand_in import stand_in_architecture
-from workbench.loading.streamed import FIRST_LAYERS, open_streamed, require_streamable
+from workbench.loading.streamed import FIRST_LAYERS, Resume, open_streamed, require_streamable
 from workbench.loading.tokenizer import Template, open_tokenizer
 from workbench.loading.verify import verify
 from workbench.models.chat_template import DEFAULT_DATE, said
@@ -56,7 +56,7 @@ from workbench.models.structure import derive_architecture
 from workbench.models.vocabulary import require_vocabulary
 from workbench.models.weights import Kernel, class_of
 from workbench.progress import task
-from workbench.settings.defaults import MOST_WAITING_BYTES
+from workbench.settings.defaults import MOST_WAITING_BYTES, RESUME_BYTES
 from workbench.stream.model import only_first_layers
 
 Attention = Kernel
@@ -81,6 +81,8 @@ def load_model(
     placement: Placement = "device",
     most_waiting_bytes: int = MOST_WAITING_BYTES,
     spill_folder: Path | None = None,
+    resume_passes: Resume = "auto",
+    resume_bytes: int = RESUME_BYTES,
     remote: RemoteAccess = NDIF_ACCESS,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
@@ -111,6 +113,9 @@ def load_model(
         most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold in
             memory; beyond it they wait in files.
         spill_folder: of these files; None for the system's temporary ones.
+        resume_passes: whether what layers of a streamed model return is kept there until passes
+            end, at most ``resume_bytes``, so that a killed process goes on after its last finished
+            layer; "auto" for layers of more than 8 GB (:mod:`workbench.stream.pass_log`).
         remote: how the server is reached.
 
     Raises:
@@ -154,7 +159,7 @@ def load_model(
             require_remote(spec, source, remote, quantised=scheme is not None, precision=computed)
             model = build_without_weights(config, torch_dtype, attention, trust_remote_code)
         elif streamed:
-            require_streamable(spec, scheme is not None or method is not None, computed)
+            require_streamable(spec, method, scheme, computed)
             model = open_streamed(
                 spec,
                 source,
@@ -162,6 +167,9 @@ def load_model(
                 **wanted,
                 most_waiting_bytes=most_waiting_bytes,
                 spill_folder=spill_folder,
+                resume_passes=resume_passes,
+                resume_bytes=resume_bytes,
+                scheme=scheme,
             )
         else:
             model = read_in_memory(spec, source, config, **wanted, **resident)

@@ -112,6 +112,8 @@ class Run:
                 placement=model.placement,
                 most_waiting_bytes=model.waiting_bytes,
                 spill_folder=model.spill_folder,
+                resume_passes=model.resume_passes,
+                resume_bytes=model.resume_bytes,
                 remote=RemoteAccess(model.remote, model.remote_retries, model.remote_wait),
             )
             if self.config.elicit.engine != "exact":

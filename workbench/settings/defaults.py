@@ -30,6 +30,9 @@ CHECKED_CELLS = 8
 MOST_WAITING_BYTES = 4_000_000_000
 """Memory bound of a streamed model: what all batches hold that wait for its next layer."""
 
+RESUME_BYTES = 50_000_000_000
+"""Disk bound of what layers of a streamed model returned, kept for a process that is killed."""
+
 PROBE_MEMORY_BYTES = 2_000_000_000
 """Memory bound of fitting probes."""
 

@@ -23,6 +23,7 @@ from workbench.settings.defaults import (
     RECORDED_BYTES,
     REMOTE_RETRIES,
     REMOTE_WAIT,
+    RESUME_BYTES,
     TOKENS_PER_FORWARD,
 )
 from workbench.settings.fields import Bytes, Settings
@@ -102,6 +103,17 @@ class ModelSettings(Settings):
     spill_folder: Path | None = Field(
         None,
         description="folder of those files; none for the system's temporary ones",
+    )
+    resume_passes: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description=(
+            "with placement=stream: keep what layers returned in that folder until their passes "
+            "end, so that a killed process goes on after its last finished layer; auto: for layers "
+            "of more than 8 GB"
+        ),
+    )
+    resume_bytes: Bytes = Field(
+        RESUME_BYTES, description="disk bound of what is kept so; beyond it, passes are made again"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",

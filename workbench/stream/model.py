@@ -1,14 +1,15 @@
 """Say of a language model whether it is streamed, what it has read, and what it cannot be used for.
 
-What changes layers for good, or reads their weights outside of a pass, needs them in memory:
-adapters, training, and analyses of the weights themselves. These refuse a streamed model; all that
-is a pass over prompts does not.
+What reads the weights of layers outside of a pass, or differentiates passes, needs them in memory:
+analyses of the weights themselves, gradients, other libraries. These refuse a streamed model; all
+that is a pass over prompts does not. An adapter is small, stays in memory, and is put around the
+placeholders of the weights (:func:`weights_in_shape`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
@@ -40,6 +41,17 @@ def require_in_memory(lm: LanguageModel, what: str) -> None:
             f"{what} needs every layer of {lm.name!r} in memory, and it is read layer by layer: "
             "set model.placement=device"
         )
+
+
+@contextmanager
+def weights_in_shape(lm: LanguageModel) -> Iterator[None]:
+    """Give the weights of a streamed model placeholders of their shape, dtype and device inside the
+    block (:meth:`workbench.stream.layer_weights.LayerWeights.placeholders_on_device`). A model in
+    memory is left alone.
+    """
+    stream = stream_of(lm)
+    with nullcontext() if stream is None else stream.weights.placeholders_on_device():
+        yield
 
 
 @contextmanager

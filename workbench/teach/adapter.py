@@ -37,9 +37,10 @@ from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
 from workbench.models.plain_weights import is_linear
 from workbench.models.quantisation import require_plain_weights
+from workbench.models.server import require_weights_here
 from workbench.models.sharing import sharing
 from workbench.models.swap_weights import replaced_weights
-from workbench.stream.model import require_in_memory
+from workbench.stream.model import stream_of, weights_in_shape
 from workbench.teach.adapter_kind import require_mergeable, require_switchable
 
 
@@ -50,7 +51,7 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
     Raises:
         WorkbenchError: for modules or a start layer the model does not have.
     """
-    require_in_memory(lm, "an adapter")
+    require_weights_here(lm, "an adapter")
     _require_plain(lm)
     if not 0 <= start_layer < lm.n_layers:
         raise WorkbenchError(
@@ -81,7 +82,8 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
         exclude_modules=_outside_text(lm, settings.target_modules),
         task_type="CAUSAL_LM",
     )
-    return lm.with_model(get_peft_model(lm.base(), config))
+    with weights_in_shape(lm):
+        return lm.with_model(get_peft_model(lm.base(), config))
 
 
 def _outside_text(lm: LanguageModel, modules: Sequence[str]) -> str | None:
@@ -126,12 +128,12 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
         raise WorkbenchError(
             f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained."
         )
-    require_in_memory(lm, "an adapter")
+    require_weights_here(lm, "an adapter")
     _require_plain(lm)
     weights = _read_weights(folder)
     try:
         require_switchable(folder)
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as said, weights_in_shape(lm):
             warnings.simplefilter("always")
             model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
         if any("missing adapter keys" in str(warning.message) for warning in said):
@@ -249,13 +251,17 @@ def _has_embedding(model: PeftModel) -> bool:
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
     """Remove the adapter's modules; return the base model."""
-    return lm.with_model(lm.model.unload()) if isinstance(lm.model, PeftModel) else lm
+    if not isinstance(lm.model, PeftModel):
+        return lm
+    with weights_in_shape(lm):
+        return lm.with_model(lm.model.unload())
 
 
 @contextmanager
 def adapter_merged(lm: LanguageModel) -> Iterator[None]:
     """Let the model behave as tuned inside the block at the base model's cost: the adapter's
-    products are added to the weights.
+    products are added to the weights. A streamed model runs with the adapter as it is: its weights
+    cost more to read than the products beside them.
 
     This is only for adapters that act on every token.
 
@@ -266,6 +272,9 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
     """
     require_mergeable(lm)
     require_plain_weights(lm, "Merging an adapter", "run it as it is")
+    if stream_of(lm) is not None:
+        yield
+        return
     layers = [
         module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A
     ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class MaskPool:
     def __init__(self, p: float) -> None:
         self.threshold = round(p * LEVELS)
         self._masks: dict[torch.dtype, Tensor] = {}
-        self._places = np.random.default_rng(0)
+        self._places = np.random.Generator(np.random.SFC64(0))
 
     def renew(self, size: int) -> None:
         """Draw a new pool of at least ``size`` values."""
@@ -39,6 +40,14 @@ class MaskPool:
         draws = np.frombuffer(self._places.bytes(2 * size), dtype=np.uint16)
         keep = torch.from_numpy(draws >= self.threshold)
         self._masks = {torch.float32: keep.to(torch.float32) * (LEVELS / (LEVELS - self.threshold))}
+
+    def state(self) -> Any:
+        """Return the state from which the places of the next masks follow, in the same pool."""
+        return self._places.bit_generator.state
+
+    def put_state(self, state: Any) -> None:
+        """Draw the places of the next masks from a state again."""
+        self._places.bit_generator.state = state
 
     def mask(self, x: Tensor) -> Tensor:
         """Return a mask of the shape and dtype of ``x``."""

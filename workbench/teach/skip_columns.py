@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from workbench.models import LanguageModel
 from workbench.models.layer_output import hidden_argument, with_hidden_argument
+from workbench.stream.tasks import for_this_task
 
 
 @contextmanager
@@ -68,5 +69,5 @@ def _only_at(stack: ExitStack, module: nn.Module, columns: Tensor) -> None:
         whole = whole.unflatten(0, (rows, count))
         return (whole, *output[1:]) if isinstance(output, tuple) else whole
 
-    stack.callback(module.register_forward_pre_hook(cut, with_kwargs=True).remove)
-    stack.callback(module.register_forward_hook(spread).remove)
+    stack.callback(module.register_forward_pre_hook(for_this_task(cut), with_kwargs=True).remove)
+    stack.callback(module.register_forward_hook(for_this_task(spread)).remove)

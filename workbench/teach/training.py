@@ -11,8 +11,9 @@ the result of an uninterrupted run on the same machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -42,6 +43,7 @@ from workbench.teach.checkpoints import (
 from workbench.teach.dropout import MaskPool, pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
+from workbench.teach.streamed_training import StreamedTrainer, largest_input, trained_layers
 from workbench.teach.target_trainer import TOKENS, TargetTrainer
 from workbench.teach.training_forward import Passes, Reply
 
@@ -108,16 +110,20 @@ def train_adapter(
             tuned, examples, reply, first, settings.activation_cache_bytes, extra_tokens
         )
         checkpoints = folder / "checkpoints"
-        with _masks(tuned, settings) as pool:
-            trainer = TargetTrainer(
-                passes,
+        with (
+            _masks(tuned, settings) as pool,
+            trained_layers(tuned, passes.first, settings.resident_bytes) as read_each_step,
+        ):
+            size = largest_input(passes, settings.batch_size) if read_each_step else 0
+            renewed = [RenewMasks(pool, 2 * size)] if pool else []
+            trainer = _trainer(passes, read_each_step, pool)(
                 loss or cross_entropy(examples),
                 settings.loraplus_lr_ratio,
                 extra_module,
                 logged,
                 model=tuned.model,
                 args=_arguments(settings, checkpoints, tuned.device, seed),
-                callbacks=[SoundCheckpoints(checkpoints), *([RenewMasks(pool)] if pool else [])],
+                callbacks=[SoundCheckpoints(checkpoints), *renewed],
             )
             quiet(trainer, description)
             with kept_on_file_errors(checkpoints):
@@ -137,6 +143,14 @@ def _masks(
     if tuned.device.type == "cpu":
         return pooled_dropout(tuned.model, settings.lora.dropout)
     return nullcontext()
+
+
+def _trainer(
+    passes: Passes, read_each_step: bool, pool: MaskPool | None
+) -> Callable[..., TargetTrainer]:
+    if read_each_step:
+        return partial(StreamedTrainer, passes, pool=pool)
+    return partial(TargetTrainer, passes)
 
 
 def _train(

@@ -16,16 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench import progress
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.room import require_room_for
+from workbench.stream.layer_tape import repeated_around
+from workbench.stream.model import stream_of
+from workbench.stream.rounds import run_together
 from workbench.teach.batch_layout import (
     Columns,
     conversation_columns,
@@ -108,7 +112,8 @@ class Passes:
         self.sizes = [
             length + e.tree.size for length, e in zip(self.lengths, examples, strict=True)
         ]
-        self.frozen = FrozenStates(most_bytes)
+        stream = stream_of(lm)
+        self.frozen = FrozenStates(most_bytes, None if stream is None else stream.spill)
         self._shared_states: Tensor | None = None
 
     def _length(self, example: Example) -> int:
@@ -128,23 +133,32 @@ class Passes:
         """Compute the kept states of all examples, longest rows first, as far as there is room."""
         if self.first == 0:
             return
-        for batch in progress.track(plan_batches(self.sizes, tokens_per_pass), description):
+
+        def keep(batch: NDArray[np.int64]) -> None:
+            if self.frozen.full:
+                return
             numbers = batch.tolist()
             for number, states in zip(numbers, self._below(numbers), strict=True):
                 self.frozen.keep(number, states)
-            if self.frozen.full:
-                return
+
+        batches = plan_batches(self.sizes, tokens_per_pass)
+        with evaluating(self.lm.model):
+            run_together([partial(keep, batch) for batch in batches], description)
 
     def logits(self, model: Any, numbers: Sequence[int]) -> Tensor:
         """Return the logits [rows, places, vocab] at the examples' prompt ends and nodes, under
         ``model``: the language model's module or a wrapper of it.
         """
         columns, cache = self._columns(numbers, self.first)
-        if self.shared:
-            cache = PromptCache(len(self.shared))
-            states = None if self.first == 0 else self._shared_below().to(self.lm.device)
-            self._run(model, shared_columns(self.lm, self.shared), cache, states)
-        return self._run(model, columns, cache, self._states(numbers, columns))
+        if not self.shared:
+            return self._run(model, columns, cache, self._states(numbers, columns))
+        begun = PromptCache(len(self.shared))
+        below = None if self.first == 0 else self._shared_below().to(self.lm.device)
+        shared = partial(self._run, model, shared_columns(self.lm, self.shared), begun, below)
+        states = self._states(numbers, columns)
+        return run_together(
+            [shared, partial(self._run, model, columns, begun.following(), states)]
+        )[1]
 
     def _run(self, model: Any, columns: Columns, cache: Any, states: Tensor | None) -> Tensor:
         total = columns.tokens.shape[1]
@@ -152,7 +166,7 @@ class Passes:
         require_room_for(self.lm, columns.positions, total, kept)
         with (
             forward_from_layer(self.lm, self.first, states),
-            skip_unused_columns(self.lm, columns.real, columns.places),
+            repeated_around(partial(skip_unused_columns, self.lm, columns.real, columns.places)),
         ):
             return model(
                 input_ids=columns.tokens,
@@ -194,9 +208,12 @@ class Passes:
         columns, cache = self._columns(numbers, 0)
         with torch.no_grad(), evaluating(self.lm.model):
             if self.shared:
-                cache = PromptCache(len(self.shared))
-                self._shared_states = self._lower(shared_columns(self.lm, self.shared), cache)
-            states = self._lower(columns, cache)
+                begun = PromptCache(len(self.shared))
+                shared = partial(self._lower, shared_columns(self.lm, self.shared), begun)
+                both = [shared, partial(self._lower, columns, begun.following())]
+                self._shared_states, states = run_together(both)
+            else:
+                states = self._lower(columns, cache)
         return own_states(states, columns.begins, [self.sizes[number] for number in numbers])
 
     def _shared_below(self) -> Tensor:

@@ -44,6 +44,7 @@ class PromptCache(Cache):
         super().__init__(layers=[])
         self.columns = columns
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._follows = False
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -61,7 +62,23 @@ class PromptCache(Cache):
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self.columns if self.kept else 0
+        return self.columns if self.kept or self._follows else 0
+
+    def following(self) -> PromptCache:
+        """Return a cache for a pass over what comes after the columns, which runs beside the pass
+        over them, a layer behind: it reads what that one keeps.
+        """
+        other = PromptCache(self.columns)
+        other.kept, other._follows = self.kept, True
+        return other
+
+    def holds(self, layer: int) -> bool:
+        """Return whether there are keys and values of a layer."""
+        return layer in self.kept
+
+    def forget(self, layer: int) -> None:
+        """Drop a layer's keys and values, for a second pass through it."""
+        self.kept.pop(layer, None)
 
 
 @dataclass(frozen=True, eq=False)
