@@ -59,12 +59,34 @@ def test_what_a_placement_cannot_do_is_said(plan: Plan) -> None:
     assert plan.chosen.name == "device"
     streamed = placed(plan, "stream")
     assert not streamed.why_not
-    assert {"teach", "patch"} <= {*streamed.refused}
-    assert "answer" not in streamed.refused
+    gradients = {stage.name for stage in plan.stages if stage.differentiates}
+    assert {*streamed.refused} == gradients
+    assert not {"answer", "teach", "patch"} & gradients
     layer = plan.formats.layer(plan.shape)
     reads = plan.stages[0].reads
     assert streamed.read_bytes["answer"] == pytest.approx(layer * sum(reads))
-    assert placed(plan, "ndif").total_seconds is None
+    remote = placed(plan, "ndif")
+    assert remote.total_seconds is None
+    assert {"teach", "elicit_tuned", "patch"} <= {*remote.refused}
+
+
+def test_a_stream_holds_the_trained_layers_or_reads_them_twice_each_step(plan: Plan) -> None:
+    layer, total = plan.formats.layer(plan.shape), plan.shape.layers
+    taught = next(stage for stage in plan.stages if stage.name == "teach")
+    steps = [each.layers for each in taught.forwards if each.backward]
+    upper = max(steps)
+    assert upper < total
+    assert placed(plan, "stream").read_bytes["teach"] == pytest.approx(layer * total)
+    tight = make_plan(
+        plan.config.model_copy(
+            update={"teach": plan.config.teach.model_copy(update={"resident_bytes": 1})}
+        ),
+        plan.machine,
+        count=plan.questions,
+        bottleneck=False,
+    )
+    read = placed(tight, "stream").read_bytes["teach"]
+    assert read == pytest.approx(layer * (total - upper + 2 * upper * len(steps)))
 
 
 def test_a_stream_reads_layers_as_often_as_the_longest_batch_passes(plan: Plan) -> None:
@@ -79,7 +101,7 @@ def test_what_does_not_fit_is_refused_with_what_would(config: RunConfig) -> None
     with pytest.raises(WorkbenchError, match="--quantize nf4 --placement device") as caught:
         make_plan(large, machine, count=100, placement="device", bottleneck=False)
     assert "4xA100 --placement auto" in str(caught.value)
-    assert "--placement stream (without teaching" in str(caught.value)
+    assert "--placement stream" in str(caught.value)
     with pytest.raises(WorkbenchError, match="there is one"):
         make_plan(config, machine, count=100, placement="auto", bottleneck=False)
 

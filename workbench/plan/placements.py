@@ -2,8 +2,9 @@
 is read and moved.
 
 - ``device``: all weights on one device;
-- ``stream``: one layer after another is read, for all batches at once; nothing with an
-  adapter or gradients;
+- ``stream``: one layer after another is read, for all batches at once; an adapter is trained with
+  the layers from its first on in memory, or, where they do not fit, read twice each step; gradients
+  of other passes are refused;
 - ``auto``: layers spread over several devices, which work one after another;
 - ``tensor``: every layer split over all devices;
 - ``ndif``: a remote model; passes without an adapter, a request a batch. It costs nothing here, and
@@ -82,6 +83,7 @@ class _Asked:
     waiting_bytes: float
     stages: Sequence[StagePlan]
     in_layer: int
+    resident_bytes: float
     timed: Rates | None
 
     def rates(self, devices: int = 1, efficiency: float = 1.0) -> Rates:
@@ -117,6 +119,7 @@ def place(
     waiting_bytes: float,
     stages: Sequence[StagePlan],
     in_layer: int,
+    resident_bytes: float,
     timed: Rates | None = None,
 ) -> list[Placed]:
     """Return every placement on a machine.
@@ -125,9 +128,12 @@ def place(
         plain: formats of a model that is read layer by layer.
         waiting_bytes: that batches of such a model may hold in memory while they wait.
         in_layer: weights of the adapter in a layer that has it.
+        resident_bytes: the most that the layers a streamed model trains may take in memory.
         timed: measured rates, for placements on one device; None for stated ones.
     """
-    asked = _Asked(machine, shape, formats, plain, waiting_bytes, stages, in_layer, timed)
+    asked = _Asked(
+        machine, shape, formats, plain, waiting_bytes, stages, in_layer, resident_bytes, timed
+    )
     return [_device(asked), _stream(asked), _auto(asked), _tensor(asked), _ndif(asked)]
 
 
@@ -145,31 +151,48 @@ def _device(asked: _Asked) -> Placed:
 def _stream(asked: _Asked) -> Placed:
     machine, shape, formats = asked.machine, asked.shape, asked.plain
     rates, layer = asked.rates(), formats.layer(shape)
-    stages = [stage for stage in asked.stages if not stage.needs_all_layers]
+    stages = [stage for stage in asked.stages if not stage.differentiates]
     in_main = machine.main is not None and layer * shape.layers < FILE_SHARE * machine.main
     bus = machine.device.bandwidth if machine.device.on_cpu else machine.device.host
     rate = bus if in_main else min(machine.disk, bus)
     read: dict[str, float] = {}
     seconds: dict[str, float] = {}
+    held = 0.0
     for stage in stages:
         # What does not fit into the bound lies in files, and passes by once a round.
         spilled = max(0.0, stage.waiting - asked.waiting_bytes)
-        read[stage.name] = layer * sum(stage.reads)
-        moved = read[stage.name] / rate + spilled * len(stage.reads) / machine.disk
+        rounds, trained = _rounds_streamed(asked, stage, layer)
+        read[stage.name] = layer * sum(rounds)
+        held = max(held, trained + stage.memory.working + stage.memory.cache / shape.layers)
+        moved = read[stage.name] / rate + spilled * len(rounds) / machine.disk
         seconds[stage.name] = max(moved, asked.compute(rates, stage))
-    resident = formats.outside(shape) + 2 * layer
-    device = resident + max(
-        (stage.memory.working + stage.memory.cache / shape.layers for stage in stages), default=0.0
-    )
+    device = formats.outside(shape) + 2 * layer + held
     waiting = min(asked.waiting_bytes, max((s.waiting for s in stages), default=0.0))
     main = max((stage.memory.main for stage in stages), default=0.0) + waiting
     why_not = asked.misfit(device, main, True)
     if formats.linear != formats.rest:
         why_not = "reads plain weights in their own dtype, and these are quantised or rounded"
-    refused = tuple(stage.name for stage in asked.stages if stage.needs_all_layers)
+    refused = tuple(stage.name for stage in asked.stages if stage.differentiates)
     where = "main memory" if in_main else "the disk"
     source = f"{rates.source}; weights from {where} at {rate / 1e9:.3g} GB/s"
     return Placed("stream", why_not, 1, device, main, seconds, refused, read, source)
+
+
+def _rounds_streamed(
+    asked: _Asked, stage: StagePlan, layer: float
+) -> tuple[tuple[int, ...], float]:
+    """Return the layers that are read each time the model is gone through, and the bytes of those
+    that stay in memory while an adapter is trained: the trained ones where they fit, which are then
+    read once; else every step reads them forward and back.
+    """
+    steps = [each.layers for each in stage.forwards if each.backward]
+    if not stage.trains or not steps:
+        return stage.reads, 0.0
+    upper = max(steps)
+    below = (asked.shape.layers - upper,)
+    if layer * upper <= asked.resident_bytes:
+        return (*below, upper), layer * upper + stage.memory.training
+    return (*below, *(2 * upper for _ in steps)), stage.memory.training
 
 
 def _auto(asked: _Asked) -> Placed:
@@ -226,8 +249,8 @@ def _tensor(asked: _Asked) -> Placed:
 
 
 def _ndif(asked: _Asked) -> Placed:
-    refused = tuple(stage.name for stage in asked.stages if stage.needs_all_layers)
-    main = max((s.memory.main for s in asked.stages if not s.needs_all_layers), default=0.0)
+    refused = tuple(each.name for each in asked.stages if each.adapted or each.differentiates)
+    main = max((s.memory.main for s in asked.stages if s.name not in refused), default=0.0)
     return Placed("ndif", "", 0, 0.0, main, None, refused, {}, "the remote machine's, not known")
 
 

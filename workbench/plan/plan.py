@@ -87,7 +87,8 @@ def make_plan(
     stages = plan_stages(run, shape, formats, bottleneck)
     in_layer = adapter_in_layer(config, shape, run.start)
     waiting = config.model.waiting_bytes
-    placed = place(machine, shape, formats, plain, waiting, stages, in_layer, timed)
+    resident = config.teach.resident_bytes
+    placed = place(machine, shape, formats, plain, waiting, stages, in_layer, resident, timed)
     chosen = _chosen(placed, placement)
     found = Plan(
         config,
@@ -140,7 +141,8 @@ def _misfit(plan: Plan) -> str:
                 mends.append(f"--devices {count}x{machine.device.name} --placement auto")
             break
     mends += [
-        f"--placement {each.name}" + (" (without teaching and patching)" if each.refused else "")
+        f"--placement {each.name}"
+        + (f" (without {', '.join(each.refused)})" if each.refused else "")
         for each in plan.placed
         if not each.why_not and each is not chosen
     ]

@@ -22,7 +22,8 @@ from workbench.plan.teaching import assumed_targets
 ADAPTER_STAGES = frozenset(
     ("teach", "teach_control", "elicit_tuned", "elicit_control", "probe_tuned", "patch")
 )
-"""Stages that need an adapter, and so every layer in memory."""
+"""Stages that need an adapter."""
+TRAINING_STAGES = frozenset(("teach", "teach_control"))
 STEPS = 60
 """Steps of conjugate gradients that a probe's fits take."""
 
@@ -41,8 +42,7 @@ class StagePlan:
         reads: layers that are read each time a streamed model is gone through.
         memory: in bytes.
         waiting: bytes that all batches hold together while a streamed model is read.
-        needs_all_layers: whether every layer must be in memory for it, as for adapters and
-            gradients.
+        adapted: whether an adapter acts in it.
         exact: whether passes and tokens are exact for the assumed lengths.
     """
 
@@ -55,13 +55,23 @@ class StagePlan:
     reads: tuple[int, ...]
     memory: Memory
     waiting: float
-    needs_all_layers: bool
+    adapted: bool
     exact: bool
 
     @property
     def total_operations(self) -> float:
         """Operations of all products."""
         return sum(self.operations.values()) + self.probe_operations
+
+    @property
+    def trains(self) -> bool:
+        """Whether an adapter is trained in it."""
+        return self.name in TRAINING_STAGES
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether it takes gradients of passes without training: a streamed model has none."""
+        return not self.trains and any(each.backward for each in self.forwards)
 
 
 def plan_run(
@@ -165,7 +175,7 @@ def _stage(
     forwards = forwards_in(groups)
     cache, working = peak_pass(forwards, shape, formats)
     trains = any(each.backward for each in forwards)
-    adapted = trains or name in ADAPTER_STAGES
+    adapted = trains or name in ADAPTER_STAGES or any(each.adapted for each in forwards)
     weights = in_layer * shape.layers
     training = weights * (ADAPTER_BYTES if trains else 4) if adapted else 0
     return StagePlan(
@@ -178,7 +188,7 @@ def _stage(
         tuple(rounds_of(groups)),
         Memory(formats.weights(shape), cache, working, float(training), kept, states, disk),
         max((sum(_held(task, shape, formats) for task in group) for group in groups), default=0.0),
-        adapted or any(each.adapted for each in forwards),
+        adapted,
         exact,
     )
 
