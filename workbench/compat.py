@@ -144,6 +144,11 @@ def version_of(tensor: Any) -> int:
     return int(tensor._version)
 
 
+def viewed_tensor(tensor: Any) -> Any:
+    """Return the tensor that ``tensor`` is a view of, as autograd knows it; None where it is none."""
+    return tensor._base
+
+
 def has_bfloat16_units() -> bool:
     """Return whether the processor multiplies bfloat16 matrices itself, as torch reports it."""
     import torch

@@ -38,7 +38,7 @@ from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
 from workbench.models.embedded_models import title_of
 from workbench.models.fingerprint import sha256_of
-from workbench.pipeline.costs import seconds
+from workbench.pipeline.costs import moved_bytes, seconds
 from workbench.pipeline.store import StageStore
 from workbench.plots import (
     AurocByLayer,
@@ -72,7 +72,7 @@ def loop_page(context: Run, found: LoopResults) -> Page:
     return Page(
         f"Does {title_of(context.config.model.name)} know when it is wrong?",
         loop_sections(context, found),
-        {**found.summary(), **seconds(context, ("report",))},
+        {**found.summary(), **seconds(context, ("report",)), **moved_bytes(context)},
         context.config.model_dump(mode="json"),
         lead=[
             *verdict_tables(found.verdicts),

@@ -25,6 +25,8 @@ from torch import Tensor
 from workbench import progress
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.dispatch import layer_devices
+from workbench.models.moved_bytes import moved
 from workbench.models.room import require_room_for
 from workbench.teach.batch_layout import (
     Columns,
@@ -142,7 +144,7 @@ class Passes:
         columns, cache = self._columns(numbers, self.first)
         if self.shared:
             cache = PromptCache(len(self.shared))
-            states = None if self.first == 0 else self._shared_below().to(self.lm.device)
+            states = None if self.first == 0 else self._shared_below()
             self._run(model, shared_columns(self.lm, self.shared), cache, states)
         return self._run(model, columns, cache, self._states(numbers, columns))
 
@@ -150,6 +152,7 @@ class Passes:
         total = columns.tokens.shape[1]
         kept = 0 if cache is None else cache.get_seq_length()
         require_room_for(self.lm, columns.positions, total, kept)
+        last = layer_devices(self.lm)[-1]  # where the places are chosen
         with (
             forward_from_layer(self.lm, self.first, states),
             skip_unused_columns(self.lm, columns.real, columns.places),
@@ -160,7 +163,7 @@ class Passes:
                 attention_mask=columns.mask,
                 past_key_values=cache,
                 use_cache=cache is not None,
-                logits_to_keep=torch.arange(total - columns.places, total, device=self.lm.device),
+                logits_to_keep=torch.arange(total - columns.places, total, device=last),
             ).logits.float()
 
     def _columns(self, numbers: Sequence[int], first: int) -> tuple[Columns, PromptCache | None]:
@@ -185,9 +188,12 @@ class Passes:
         missing = [number for number in numbers if number not in self.frozen]
         anew = dict(zip(missing, self._below(missing), strict=True)) if missing else {}
         parts = [
-            anew[number].cpu() if number in anew else self.frozen[number] for number in numbers
+            moved(anew[number], torch.device("cpu")) if number in anew else self.frozen[number]
+            for number in numbers
         ]
-        return placed(parts, columns.begins, columns.tokens.shape[1], self.lm.device)
+        return placed(
+            parts, columns.begins, columns.tokens.shape[1], layer_devices(self.lm)[self.first]
+        )
 
     def _below(self, numbers: Sequence[int]) -> list[Tensor]:
         """Return the states [own columns, width] after layer ``first`` - 1 of some examples."""

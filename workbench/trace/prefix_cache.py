@@ -26,6 +26,8 @@ from transformers import DynamicCache
 from workbench import progress
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
+from workbench.models.dispatch import layer_devices
+from workbench.models.moved_bytes import moved
 from workbench.trace.batches import plan_batches
 from workbench.trace.forward import run_joint
 from workbench.trace.layout import Prompts, empty_tail, pad_prompts
@@ -128,6 +130,7 @@ class PrefixCache:
         ):
             held.update(self._computed(lm, batch, tokens))
         cache, lengths = PromptCache(prompts.columns), [len(row) for row in tokens]
+        devices = layer_devices(lm)
         beginning = self.begin(lm)
         for layer in range(first, len(held[0])):
             pairs = [held[index][layer] for index in range(len(rows))]
@@ -140,7 +143,7 @@ class PrefixCache:
                 )
                 for side in (0, 1)
             )
-            cache.kept[layer] = (keys.to(lm.device), values.to(lm.device))
+            cache.kept[layer] = (moved(keys, devices[layer]), moved(values, devices[layer]))
         return CachedPrompts(prompts, cache, {}, 0)
 
     def _batches(self, indices: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -213,7 +216,8 @@ class ExtendableCache(DynamicCache):
             keys, values = self._waiting.pop(layer_idx)
             rows = len(key_states)
             keys, values = (
-                states.to(key_states).expand(rows, -1, -1, -1) for states in (keys, values)
+                moved(states, key_states.device).to(key_states.dtype).expand(rows, -1, -1, -1)
+                for states in (keys, values)
             )
             super().update(keys, values, layer_idx)
         return super().update(key_states, value_states, layer_idx, *args, **kwargs)
@@ -267,9 +271,8 @@ def _row_of(
         pairs = [(layer.keys, layer.values) for layer in cache.layers]
 
     def part(states: Tensor) -> Tensor:
-        return (
-            states[index].index_select(1, columns.to(states.device)).to(dtype=dtype, device="cpu")
-        )
+        own = states[index].index_select(1, moved(columns, states.device)).to(dtype=dtype)
+        return moved(own, torch.device("cpu"))
 
     return tuple((part(keys), part(values)) for keys, values in pairs)
 
