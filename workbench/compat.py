@@ -28,6 +28,68 @@ def process_mesh(model: Any) -> Any:
     return model._device_mesh
 
 
+def process_group(model: Any) -> Any:
+    """Return the torch process group over which transformers split ``model``."""
+    mesh = process_mesh(model)
+    return (mesh["tp"] if "tp" in (mesh.mesh_dim_names or ()) else mesh).get_group()
+
+
+def split_plan(model: Any, path: str) -> str | None:
+    """Return how transformers splits the weights of the module at ``path``; None for whole ones."""
+    plan = getattr(model, "_tp_plan", None) or {}
+    return plan.get(".".join("*" if part.isdigit() else part for part in path.split(".")))
+
+
+@contextmanager
+def hidden_mesh(model: Any) -> Iterator[None]:
+    """Let PEFT take a transformers ``model`` that is split over processes for a whole one inside
+    the block: its adapters get the sizes of whole matrices, not of this process's shares.
+    """
+    from peft.tuners import tuners_utils
+
+    mesh = getattr(model, "_device_mesh", None)
+    if mesh is None:
+        yield
+        return
+    shares = tuners_utils._torch_supports_distributed
+    model._device_mesh, tuners_utils._torch_supports_distributed = None, False
+    try:
+        yield
+    finally:
+        model._device_mesh, tuners_utils._torch_supports_distributed = mesh, shares
+
+
+@contextmanager
+def alone_in_training(model: Any) -> Iterator[None]:
+    """Let the Trainer and accelerate, inside the block, take a transformers ``model`` that is split
+    over processes for a whole one, and this process for the only one. Each process then makes the
+    same steps with the whole adapter; only the model's own passes are split.
+    """
+    if process_count(model) == 1:
+        yield
+        return
+    split = {"_tp_size": None, "_is_distributed_loading_by_transformers": False}
+    kept = {name: getattr(model, name, None) for name in split}
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    told = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(model.get_input_embeddings().weight.device)
+    for name, value in split.items():
+        setattr(model, name, value)
+    try:
+        with hidden_mesh(model):
+            yield
+    finally:
+        for name, value in kept.items():
+            setattr(model, name, value)
+        del os.environ["ACCELERATE_TORCH_DEVICE"]
+        os.environ.update(told)
+
+
+def local_part(tensor: Any) -> Any:
+    """Return what this process holds of a tensor that is split over several, or the tensor."""
+    return getattr(tensor, "_local_tensor", tensor)
+
+
 def attention_kernel(model: Any) -> str:
     """Name the attention kernel that the transformers ``model`` runs."""
     return str(getattr(model.config, "_attn_implementation", None) or "eager")
@@ -145,7 +207,7 @@ def version_of(tensor: Any) -> int:
 
 
 def viewed_tensor(tensor: Any) -> Any:
-    """Return the tensor that ``tensor`` is a view of, as autograd knows it; None where it is none."""
+    """Return the tensor that ``tensor`` is a view of; None where it is none."""
     return tensor._base
 
 

@@ -14,7 +14,7 @@ import torch
 from tests.support.pretended_devices import (
     FIRST,
     SECOND,
-    MixedDevices,
+    MixedDevicesError,
     Placed,
     PretendedDevices,
     plain,
@@ -73,9 +73,9 @@ def test_the_pretence_raises_where_devices_mix() -> None:
         assert (one + one).device == FIRST
         assert (one.to(SECOND) + other).device == SECOND
         assert devices.moved == {("cpu:0", "cpu:1"): 8}
-        with pytest.raises(MixedDevices, match="cpu:0, cpu:1"):
+        with pytest.raises(MixedDevicesError, match="cpu:0, cpu:1"):
             one + other
-        with pytest.raises(MixedDevices, match="cpu, cpu:0"):
+        with pytest.raises(MixedDevicesError, match="cpu, cpu:0"):
             one + torch.ones(2)
         close(other[torch.tensor([1])], torch.ones(1))
 
@@ -139,7 +139,7 @@ def test_a_mask_is_moved_once_a_device(make_tiny: MakeTiny) -> None:
 def test_kept_beginnings_lie_where_their_layer_is(
     pair: tuple[LanguageModel, LanguageModel],
 ) -> None:
-    whole, split = pair
+    _, split = pair
     numbers, rests = np.arange(3), [row[-2:] for row in ROWS]
     finals = []
     for lm in pair:

@@ -30,7 +30,7 @@ INDEXED = (
 )
 
 
-class MixedDevices(AssertionError):
+class MixedDevicesError(AssertionError):
     """An operation on tensors of different devices."""
 
 
@@ -94,6 +94,9 @@ class PretendedDevices(TorchDispatchMode):
         return {pair: size for pair, size in self.moved.items() if pair[0] != str(PLAIN)}
 
     def __enter__(self) -> PretendedDevices:
+        self._overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
+        # A weight of the processor that is moved becomes another object, not another place.
+        torch.__future__.set_overwrite_module_params_on_conversion(True)
         self._numbers.__enter__()
         super().__enter__()
         return self
@@ -101,6 +104,7 @@ class PretendedDevices(TorchDispatchMode):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         self._numbers.__exit__(*error)
+        torch.__future__.set_overwrite_module_params_on_conversion(self._overwrites)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return computed(func, args, kwargs or {}, self.moved)
@@ -137,7 +141,7 @@ def common_device(func: Any, args: Any, tensors: list[Tensor]) -> torch.device:
     """Return the device on which an operation computes.
 
     Raises:
-        MixedDevices: where its tensors lie on several.
+        MixedDevicesError: where its tensors lie on several.
     """
     if func in INDEXED:  # indices may lie on the processor
         own = args[0].device
@@ -145,11 +149,11 @@ def common_device(func: Any, args: Any, tensors: list[Tensor]) -> torch.device:
         values = args[2:3] if len(args) > 2 and isinstance(args[2], Tensor) else ()
         others += [each for each in values if each.dim() and each.device != own]
         if others:
-            raise MixedDevices(f"{func}: {own} and {others[0].device}")
+            raise MixedDevicesError(f"{func}: {own} and {others[0].device}")
         return own
     devices = {each.device for each in tensors if each.dim() or each.device != PLAIN}
     if len(devices) > 1:
-        raise MixedDevices(f"{func}: {', '.join(sorted(map(str, devices)))}")
+        raise MixedDevicesError(f"{func}: {', '.join(sorted(map(str, devices)))}")
     return next(iter(devices), PLAIN)
 
 

@@ -19,6 +19,7 @@ libraries' exceptions are caught, and the folder's files are then checked one by
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
@@ -28,9 +29,17 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from workbench.errors import WorkbenchError
+from workbench.files.processes import is_first_process
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
+from workbench.loading.device_map import plan_device_map
 from workbench.loading.in_memory import read_in_memory
 from workbench.loading.streamed import FIRST_LAYERS, open_streamed, require_streamable
+from workbench.loading.tensor_parallel import (
+    all_agree,
+    process_device,
+    require_splittable,
+    require_whole_states,
+)
 from workbench.loading.verify import verify
 from workbench.models.chat import require_chat_template
 from workbench.models.chat_template import (
@@ -60,7 +69,7 @@ from workbench.stream.model import only_first_layers
 
 Attention = Kernel
 Template = Literal["chat", "plain"]
-Placement = Literal["device", "stream"]
+Placement = Literal["device", "auto", "tensor", "stream"]
 
 
 def load_model(
@@ -79,6 +88,7 @@ def load_model(
     day: date = DEFAULT_DATE,
     anew: bool = False,
     placement: Placement = "device",
+    max_memory: Mapping[str, str] | None = None,
     most_waiting_bytes: int = MOST_WAITING_BYTES,
     spill_folder: Path | None = None,
 ) -> LanguageModel:
@@ -105,8 +115,12 @@ def load_model(
         revision: branch, tag or commit on the hub; meaningless for local files.
         day: the date that a chat template writes where it writes today's.
         anew: verify the model even if it was verified before.
-        placement: "device" to hold the whole model on one device, "stream" to read one layer after
-            another when passes need it (:mod:`workbench.loading.streamed`).
+        placement: "device" to hold the whole model on one device, "auto" to spread its layers over
+            all (:mod:`workbench.loading.device_map`), "tensor" to split its matrices over the
+            processes of torchrun (:mod:`workbench.loading.tensor_parallel`), "stream" to read one
+            layer after another when passes need it (:mod:`workbench.loading.streamed`).
+        max_memory: with "auto", the most that weights may take on a device, as {"0": "20GiB"}; None
+            for what is free.
         most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold in
             memory; beyond it they wait in files.
         spill_folder: of these files; None for the system's temporary ones.
@@ -116,12 +130,11 @@ def load_model(
             network, no chat template or one that opens replies elsewhere than it writes them
             (:mod:`workbench.models.opening`), ...
     """
-    torch_device = _torch_device(device)
+    torch_device = process_device() if placement == "tensor" else _torch_device(device)
     resolve_dtype(dtype, torch_device)
-    streamed = placement == "stream"
-    computed = resolve_precision(
-        "float32" if streamed and precision == "auto" else precision, torch_device
-    )
+    streamed, split = placement == "stream", placement == "tensor"
+    as_weights = precision == "auto" and (streamed or split)
+    computed = resolve_precision("float32" if as_weights else precision, torch_device)
     scheme = scheme_named(quantize)
     source = find_source(spec, revision, cache_dir)
     with explain_errors(spec, source), task(f"loading {short_name(spec)}"):
@@ -159,9 +172,15 @@ def load_model(
                 spill_folder=spill_folder,
             )
         else:
+            places = None
+            if split:
+                require_splittable(spec, config, scheme is not None or method is not None, computed)
+            elif placement == "auto":
+                places = plan_device_map(spec, config, torch_dtype, max_memory)
             model = read_in_memory(
-                spec, source, config, **wanted, scheme=scheme, method=method, precision=computed
-            )
+                spec, source, config, **wanted, scheme=scheme, method=method, precision=computed,
+                places=places, split=split,
+            )  # fmt: skip
     fingerprint = source.fingerprint or hub_commit(source)
     marks = _template_mark(chat_template, template) + ("" if scheme is None else f"+{quantize}")
     whole, first_layers = (
@@ -171,6 +190,8 @@ def load_model(
     row = None if anew else read_certificate(whole)
     if row is None and streamed and not anew:
         row = read_certificate(first_layers)
+    if split and not all_agree(row is not None, torch_device):
+        row = None
     told: dict[str, Any] = {"name": spec, "revision": fingerprint + marks, "notes": notes}
     if row is not None:
         lm = LanguageModel(model, tokenizer, row, **told)
@@ -185,7 +206,10 @@ def load_model(
             require_vocabulary(lm)  # the checks pad
             row = verify(lm).architecture
         lm = LanguageModel(model, tokenizer, row, **told)
-        write_certificate(first_layers if streamed else whole, row)
+        if is_first_process():
+            write_certificate(first_layers if streamed else whole, row)
+    if split:
+        require_whole_states(lm)
     set_precision(lm, computed)
     return lm
 

@@ -2,13 +2,13 @@
 moved to the device of its weights.
 
 The modules of a device map (accelerate's form: path of a module -> device) are hooked as accelerate
-hooks them, with two differences. What is moved is counted (:mod:`workbench.models.moved_bytes`). And
-what a pass gives to every layer, its mask and rotary embeddings, is moved once a device, not once a
-layer: of a packed pass the mask is the largest thing that is given, [rows, 1, columns, columns]. A
-layer that is given the leading part of it shares the copy of the whole.
+hooks them, with two differences. What is moved is counted (:mod:`workbench.models.moved_bytes`).
+And what a pass gives to every layer, its mask and rotary embeddings, is moved once a device, not
+once a layer: of a packed pass the mask is the largest thing that is given, [rows, 1, columns,
+columns]. A layer that is given the leading part of it shares the copy of the whole.
 
-Keys and values stay where the layer is that made them. What the whole model returns is moved back to
-the device of its input; what a module inside it returns stays on the module's.
+Keys and values stay where the layer is that made them. What the whole model returns is moved back
+to the device of its input; what a module inside it returns stays on the module's.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ from torch.utils.weak import WeakIdKeyDictionary
 from workbench.compat import version_of, viewed_tensor
 from workbench.models.language_model import LanguageModel
 from workbench.models.moved_bytes import moved
-
-AWAY = ("cpu", "disk")
-"""Where a device map of accelerate keeps weights that it loads for each use, besides devices."""
 
 
 def keeps_weights_away(model: Any) -> bool:
@@ -51,8 +48,8 @@ def layer_devices(lm: LanguageModel) -> list[torch.device]:
 
 
 def dispatch_model(model: Any, places: Mapping[str, Any]) -> Any:
-    """Hook the modules of a transformers ``model`` whose weights lie where ``places`` says, in place
-    of accelerate's hooks; return the model.
+    """Hook the modules of a transformers ``model``, whose weights lie where ``places`` says, in
+    place of accelerate's hooks; return the model.
 
     Args:
         places: by the path of a module, the device of all that is in it.
@@ -69,7 +66,7 @@ def dispatch_model(model: Any, places: Mapping[str, Any]) -> Any:
 
 
 class _SharedCopies:
-    """Copies of tensors that a pass gives to many layers, by device, as long as the tensors live."""
+    """Copies of what a pass gives to many layers, by device, as long as the tensors live."""
 
     def __init__(self) -> None:
         self._copies: Any = WeakIdKeyDictionary()

@@ -80,6 +80,11 @@ class TeachSettings(Settings):
     activation_cache_bytes: Bytes = Field(
         1_000_000_000, description="memory bound: states kept below the adapter"
     )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="compute the inside of layers again on the way back instead of keeping it: "
+        "less memory for about a third more products",
+    )
     learning_rate: float = Field(1e-3, gt=0, le=10)
     loraplus_lr_ratio: float = Field(
         8.0,

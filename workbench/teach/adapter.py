@@ -29,7 +29,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
-from workbench.compat import forget_adapters
+from workbench.compat import forget_adapters, hidden_mesh
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.files.local_names import local_name
@@ -41,6 +41,7 @@ from workbench.models.sharing import sharing
 from workbench.models.swap_weights import replaced_weights
 from workbench.stream.model import require_in_memory
 from workbench.teach.adapter_kind import require_mergeable, require_switchable
+from workbench.teach.split_adapter import join_split_layers, release_base_layers
 
 
 def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0) -> LanguageModel:
@@ -81,7 +82,9 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
         exclude_modules=_outside_text(lm, settings.target_modules),
         task_type="CAUSAL_LM",
     )
-    return lm.with_model(get_peft_model(lm.base(), config))
+    with hidden_mesh(lm.base()):
+        tuned = lm.with_model(get_peft_model(lm.base(), config))
+    return join_split_layers(tuned)
 
 
 def _outside_text(lm: LanguageModel, modules: Sequence[str]) -> str | None:
@@ -131,7 +134,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     weights = _read_weights(folder)
     try:
         require_switchable(folder)
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as said, hidden_mesh(lm.base()):
             warnings.simplefilter("always")
             model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
         if any("missing adapter keys" in str(warning.message) for warning in said):
@@ -163,7 +166,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
             "adapter again."
         ) from error
     invocation = getattr(model.active_peft_config, "alora_invocation_tokens", None)
-    return lm.with_model(model.eval(), len(invocation) if invocation else None)
+    return join_split_layers(lm.with_model(model.eval(), len(invocation) if invocation else None))
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
@@ -196,6 +199,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
 def _take_out(lm: LanguageModel) -> None:
     """Remove the parts of an adapter that a failed load left in the base model."""
     base = lm.base()
+    release_base_layers(base)
     for name, module in list(base.named_modules()):
         if isinstance(module, LoraLayer):
             parent, _, last = name.rpartition(".")
@@ -249,6 +253,7 @@ def _has_embedding(model: PeftModel) -> bool:
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
     """Remove the adapter's modules; return the base model."""
+    release_base_layers(lm.base())
     return lm.with_model(lm.model.unload()) if isinstance(lm.model, PeftModel) else lm
 
 

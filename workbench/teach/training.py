@@ -21,7 +21,7 @@ from peft.helpers import disable_input_dtype_casting
 from torch import nn
 from transformers import TrainingArguments
 
-from workbench.compat import attention_kernel
+from workbench.compat import alone_in_training, attention_kernel
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -105,10 +105,16 @@ def train_adapter(
         tuned.model.add_module("extra", extra_module)
     try:
         passes = Passes(
-            tuned, examples, reply, first, settings.activation_cache_bytes, extra_tokens
+            tuned,
+            examples,
+            reply,
+            first,
+            settings.activation_cache_bytes,
+            extra_tokens,
+            settings.gradient_checkpointing,
         )
         checkpoints = folder / "checkpoints"
-        with _masks(tuned, settings) as pool:
+        with alone_in_training(tuned.base()), _masks(tuned, settings) as pool:
             trainer = TargetTrainer(
                 passes,
                 loss or cross_entropy(examples),

@@ -15,7 +15,9 @@ apart, and is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,7 @@ from workbench.teach.batch_layout import (
     reply_columns,
     shared_columns,
 )
+from workbench.teach.checkpointed_layers import checkpoint_layers
 from workbench.teach.examples import Example
 from workbench.teach.lower_states import FrozenStates, own_states, placed
 from workbench.teach.skip_columns import skip_unused_columns
@@ -85,6 +88,7 @@ class Passes:
         sizes: tokens that each example costs in a step, without the shared ones.
         extra_tokens: tokens of forward passes that the loss makes for each example; they are
             counted here and made there.
+        checkpointing: layers are computed again on the way back.
         lengths: the part of ``sizes`` that is its prompt's. The order depends on these alone: the
             number of a target's nodes tells what it is, and a step with only one target trains a
             level only.
@@ -98,10 +102,12 @@ class Passes:
         first: int,
         most_bytes: int,
         extra_tokens: Sequence[int] = (),
+        checkpointing: bool = False,
     ) -> None:
         require_teachable(lm)
         self.lm, self.examples, self.reply = lm, examples, reply
         self.first = first if lm.architecture.independent else 0
+        self.checkpointing = checkpointing
         self.extra_tokens = extra_tokens or [0] * len(examples)
         self.shared = (
             common_prefix([example.prompt for example in examples]) if reply is None else ()
@@ -153,9 +159,14 @@ class Passes:
         kept = 0 if cache is None else cache.get_seq_length()
         require_room_for(self.lm, columns.positions, total, kept)
         last = layer_devices(self.lm)[-1]  # where the places are chosen
+        skipped = partial(skip_unused_columns, self.lm, columns.real, columns.places)
         with (
             forward_from_layer(self.lm, self.first, states),
-            skip_unused_columns(self.lm, columns.real, columns.places),
+            skipped(),
+            # The shared row's pass, which carries no loss, makes keys and values.
+            checkpoint_layers(self.lm, self.first, skipped)
+            if self.checkpointing and columns.places
+            else nullcontext(),
         ):
             return model(
                 input_ids=columns.tokens,
