@@ -85,6 +85,32 @@ def alone_in_training(model: Any) -> Iterator[None]:
         os.environ.update(told)
 
 
+def make_whole(model: Any) -> None:
+    """Undo FSDP2's sharding of a torch ``model``, in every process at once: each then holds all
+    weights, as before its training.
+    """
+    import torch
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+            state = module._get_fsdp_state()
+            state._pre_forward_hook_handle.remove()
+            state._post_forward_hook_handle.remove()
+    for module in model.modules():
+        for name, weight in module._parameters.items():
+            if isinstance(weight, DTensor):
+                module._parameters[name] = torch.nn.Parameter(
+                    weight.full_tensor().detach(), requires_grad=weight.requires_grad
+                )
+        if isinstance(module, FSDPModule):
+            module.__class__ = type(module).__mro__[FSDPModule._orig_cls_mro_index]
+    if hasattr(model, "tie_weights"):
+        model.tie_weights()
+
+
 def local_part(tensor: Any) -> Any:
     """Return what this process holds of a tensor that is split over several, or the tensor."""
     return getattr(tensor, "_local_tensor", tensor)

@@ -63,9 +63,7 @@ def train_tiny(
         wanted = [(37 * i) % 101 for i in range(COUNT)]
         examples = text_examples(lm.tokenizer, FORMAT, numbers, rows, wanted)
     settings = SETTINGS.model_copy(update=changed)
-    return train_adapter(
-        lm, examples, settings, folder, seed=3, description="test", reply=reply
-    )
+    return train_adapter(lm, examples, settings, folder, seed=3, description="test", reply=reply)
 
 
 def losses(log: Sequence[dict[str, float]]) -> list[float]:

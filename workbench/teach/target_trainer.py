@@ -70,9 +70,9 @@ class TargetTrainer(TrainerHooks, Trainer):
         self.model_accepts_loss_kwargs = False
 
     def train_sampler(self) -> SeededOrder:
-        return SeededOrder(
-            self.passes.lengths, self.args.per_device_train_batch_size, self.args.seed
-        )
+        # Of the batches of all processes together, so that their number changes no step.
+        together = self.args.per_device_train_batch_size * self.args.world_size
+        return SeededOrder(self.passes.lengths, together, self.args.seed)
 
     def create_optimizer(self, model: Any = None) -> Any:
         self.optimizer = loraplus(

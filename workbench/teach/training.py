@@ -21,9 +21,10 @@ from peft.helpers import disable_input_dtype_casting
 from torch import nn
 from transformers import TrainingArguments
 
-from workbench.compat import alone_in_training, attention_kernel
+from workbench.compat import alone_in_training, attention_kernel, make_whole
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
+from workbench.files.processes import launched_processes
 from workbench.models import LanguageModel
 from workbench.teach.adapter import (
     add_adapter,
@@ -159,6 +160,8 @@ def _train(
     with _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
         passes.fill(settings.batch_size * max(passes.sizes), f"{description}: the layers below")
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    if launched_processes() > 1:
+        make_whole(tuned.model)
     return [
         {
             "step": row["step"],
@@ -191,9 +194,15 @@ def first_layer(settings: TeachSettings, n_layers: int) -> int:
 def _arguments(
     settings: TeachSettings, folder: Path, device: torch.device, seed: int
 ) -> TrainingArguments:
+    processes = launched_processes()
+    if settings.batch_size % processes:
+        raise WorkbenchError(
+            f"teach.batch_size is {settings.batch_size}, which does not divide over {processes} "
+            "processes; set it to a multiple of them."
+        )
     return TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // processes,
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
