@@ -44,7 +44,9 @@ def test_a_whole_model_has_one_process_and_transformers_counts_them_there(
     # The public property of transformers reads the same attribute.
     assert base.tp_size == compat.process_count(base) == 4
     # Declared by transformers itself, so that it is set there and not only here.
-    assert PreTrainedModel._device_mesh is compat.process_mesh(base) is None
+    assert PreTrainedModel._device_mesh is base._device_mesh is None
+    assert compat.split_plan(base, "model.layers.3.self_attn.q_proj") == "colwise"
+    assert compat.split_plan(base, "model.norm") is None
     assert PreTrainedModel._tp_size is None
 
 

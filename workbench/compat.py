@@ -23,14 +23,9 @@ def process_count(model: Any) -> int:
     return int(getattr(model, "_tp_size", None) or 1)
 
 
-def process_mesh(model: Any) -> Any:
-    """Return the torch device mesh over which transformers split ``model``."""
-    return model._device_mesh
-
-
 def process_group(model: Any) -> Any:
     """Return the torch process group over which transformers split ``model``."""
-    mesh = process_mesh(model)
+    mesh = model._device_mesh
     return (mesh["tp"] if "tp" in (mesh.mesh_dim_names or ()) else mesh).get_group()
 
 
@@ -99,7 +94,6 @@ def make_whole(model: Any) -> None:
             state = module._get_fsdp_state()
             state._pre_forward_hook_handle.remove()
             state._post_forward_hook_handle.remove()
-    for module in model.modules():
         for name, weight in module._parameters.items():
             if isinstance(weight, DTensor):
                 module._parameters[name] = torch.nn.Parameter(
@@ -109,6 +103,11 @@ def make_whole(model: Any) -> None:
             module.__class__ = type(module).__mro__[FSDPModule._orig_cls_mro_index]
     if hasattr(model, "tie_weights"):
         model.tie_weights()
+
+
+def uncut_classes(model: Any) -> list[str]:
+    """Name the classes of a transformers ``model``'s modules that lie on one device each."""
+    return sorted(getattr(model, "_no_split_modules", None) or ())
 
 
 def local_part(tensor: Any) -> Any:

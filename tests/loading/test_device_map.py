@@ -51,6 +51,8 @@ def test_weights_without_room_are_refused(make_tiny: MakeTiny) -> None:
 def test_a_name_that_is_no_device_is_refused() -> None:
     with pytest.raises(WorkbenchError, match="'gpu0', which is no device"):
         memory_bounds({"gpu0": "1GB"})
+    with pytest.raises(WorkbenchError, match="'much', which is no size"):
+        memory_bounds({"0": "much"})
 
 
 def test_without_accelerators_all_lies_on_the_processor(tiny_folder: Path, tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ SCOPES = ("conversation", "reply")
 
 
 def test_two_processes_make_the_steps_of_one(tiny_folder: Path, tmp_path: Path) -> None:
-    launch = ("-m", "accelerate.commands.launch", "--config_file", str(launch_file("fsdp")))
+    launch = ["-m", "accelerate.commands.launch", "--config_file", str(launch_file("fsdp"))]
+    launch += ["--num_processes", "2", "--main_process_port", "0"]
     done = subprocess.run(
-        [sys.executable, *launch, "--num_processes", "2", "--main_process_port", "0"]
-        + [str(WORKER), str(tiny_folder), str(tmp_path)],
+        [sys.executable, *launch, str(WORKER), str(tiny_folder), str(tmp_path)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,

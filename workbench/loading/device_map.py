@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 from accelerate import infer_auto_device_map, init_empty_weights
-from accelerate.utils import get_balanced_memory
+from accelerate.utils import convert_file_size_to_int, get_balanced_memory
 
+from workbench.compat import uncut_classes
 from workbench.errors import WorkbenchError
 from workbench.models.weights import class_of
 
@@ -38,7 +39,7 @@ def plan_device_map(
     with init_empty_weights():
         model = class_of(config).from_config(config, dtype=dtype)
     model.tie_weights()
-    whole = list(getattr(model, "_no_split_modules", None) or [])
+    whole = uncut_classes(model)
     if max_memory is None and len(bounds) > 1:
         bounds = get_balanced_memory(
             model, max_memory=dict(bounds), no_split_module_classes=whole, dtype=dtype
@@ -73,7 +74,23 @@ def memory_bounds(max_memory: Mapping[str, str] | None) -> dict[Any, Any]:
                 f"model.max_memory names {name!r}, which is no device: give numbers of "
                 "accelerators, as {0: 20GiB, 1: 20GiB}"
             )
-    return {int(name) if name.isdigit() else name: size for name, size in max_memory.items()}
+    return {
+        int(name) if name.isdigit() else name: _bytes(size) for name, size in max_memory.items()
+    }
+
+
+def _bytes(size: str) -> int:
+    """Return the bytes that "20GiB", or a number of bytes, says.
+
+    Raises:
+        WorkbenchError: for anything else.
+    """
+    try:
+        return int(size) if size.isdigit() else int(convert_file_size_to_int(size))
+    except ValueError as error:
+        raise WorkbenchError(
+            f"model.max_memory says {size!r}, which is no size: write it as 20GiB or 500MB"
+        ) from error
 
 
 def _with_weightless_parts(model: Any, places: Mapping[str, Any]) -> dict[str, Any]:
