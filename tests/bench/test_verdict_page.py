@@ -2,10 +2,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from workbench.bench.verdict_page import RATES, rates_figure, record_rows, write_verdict_bench
-from workbench.bench.verdicts import KEPT, SIMULATED, Group, VerdictBench, rate_row
+from workbench.bench.verdict_page import (
+    RATES,
+    power_figure,
+    rates_figure,
+    record_rows,
+    write_verdict_bench,
+)
+from workbench.bench.verdicts import AUROCS, KEPT, SIMULATED, Group, VerdictBench, rate_row
 
 
 def rates() -> pd.DataFrame:
@@ -33,4 +40,19 @@ def test_the_page_and_the_table_of_rates_are_written(tmp_path: Path) -> None:
     assert page.exists()
     kept = pd.read_csv(page.parent / RATES)
     assert kept["value"].tolist() == [0.1, 0.1, 0.1]
-    assert {path.stem for path in page.parent.glob("*.html")} == {"index", "errors", "power"}
+    assert {path.stem for path in page.parent.glob("*.html")} == {
+        "index",
+        "errors",
+        "power",
+        "power_curves",
+    }
+
+
+def test_power_stands_at_its_planted_effect() -> None:
+    figure = power_figure(rates())
+    ((title, curves),) = figure.panels.items()
+    assert title == "text: planted"
+    assert [curve.group for curve in curves] == ["n = 64"]
+    values = dict(zip(AUROCS, curves[0].values, strict=True))
+    assert values.pop(0.8) == 0.1
+    assert np.isnan(list(values.values())).all()

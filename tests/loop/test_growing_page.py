@@ -24,9 +24,9 @@ NAMES = [stage.name for stage in STAGES]
 FIGURES_AFTER = {
     "questions": [],
     "answer": ["answers"],
-    "elicit": ["bottleneck", "stated_confidence", "reliability", "answers"],
-    "probe": ["bottleneck", "stated_confidence", "reliability", "auroc2_by_layer", "answers"],
-    "probe_tuned": ["bottleneck", "stated_confidence", "reliability", "auroc2_by_layer", "answers"],
+    "elicit": ["answers", "stated_confidence", "bottleneck", "reliability"],
+    "probe": ["answers", "stated_confidence", "auroc2_by_layer", "bottleneck", "reliability"],
+    "probe_tuned": ["answers", "stated_confidence", "auroc2_by_layer", "bottleneck", "reliability"],
 }
 
 
@@ -141,7 +141,7 @@ def test_a_kill_between_stages_leaves_page_and_stages_consistent(
     summary = run_loop(config, folder, figures)
     text = page(unfinished).read_text()
     assert "Not finished" not in text
-    assert figures_on(text)[-2:] == ["layer_question", "answers"]
+    assert figures_on(text)[-2:] == ["patching", "layer_question"]
     same = {
         key: value
         for key, value in finished_run.summary.items()

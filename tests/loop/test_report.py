@@ -52,15 +52,17 @@ def test_the_figures_come_in_reading_order_with_their_circumstances(
     drawn: dict[str, Section], readouts: Readouts
 ) -> None:
     assert list(drawn) == [
-        "bottleneck",
+        "answers",
         "stated_confidence",
-        "reliability",
         "auroc2_by_layer",
         "following",
+        "bottleneck",
+        "reliability",
         "patching",
         "layer_question",
-        "answers",
     ]
+    told = [name for name, section in drawn.items() if section.finding is not None]
+    assert told == list(drawn)[:5]
     for name, section in drawn.items():
         patched = name in ("patching", "following", "layer_question")
         count = f"{8 if patched else len(readouts.correct)} held-out questions"

@@ -67,3 +67,13 @@ def test_a_curve_of_another_length_and_no_curve_are_refused() -> None:
         panels(panels={"x": [Curve("a0", "a", np.zeros(2))]})
     with pytest.raises(WorkbenchError, match="at least one curve"):
         panels(panels={"x": []})
+
+
+def test_the_lowest_panel_of_each_column_carries_the_axis() -> None:
+    figure = panels(x="place").figure()
+    named = [
+        axis.title.text == "place"
+        for axis in (figure.layout.xaxis, figure.layout.xaxis2, figure.layout.xaxis3)
+    ]
+    assert named == [False, True, True]
+    assert figure.layout.xaxis2.showticklabels

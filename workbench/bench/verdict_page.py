@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.arrays import Floats
 from workbench.bench.bench_page import write_bench_page
-from workbench.bench.verdicts import MOST, VerdictBench
+from workbench.bench.verdicts import AUROCS, MOST, SIMULATED, VerdictBench
 from workbench.files.ownership import FIGURES, claim_folder
 from workbench.measure import Estimate
+from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section
 from workbench.tables import write_csv
@@ -74,6 +76,37 @@ def rates_figure(rates: pd.DataFrame, *, null: bool, caption: str) -> EstimateRo
     )
 
 
+def power_figure(rates: pd.DataFrame) -> CurvePanels:
+    """Return the figure of the simulated planted worlds: power over the planted AUROC2, a panel a
+    verdict, a curve a size. Sizes of tables are held-out questions, those of sweeps patched items.
+    """
+    planted = rates[~rates["null"].astype(bool) & (rates["part"] == SIMULATED)]
+    panels = {
+        f"{verdict}: {', '.join(dict.fromkeys(of_verdict['world']))}": [
+            Curve(f"{size} questions", f"n = {size}", _at_each(of_size))
+            for size, of_size in of_verdict.groupby("size")
+        ]
+        for verdict, of_verdict in planted.groupby("verdict", sort=False)
+    }
+    return CurvePanels(
+        layers=np.array(AUROCS),
+        panels=panels,
+        x="planted AUROC2 within domain",
+        y="verdict holds",
+        title="How large must an effect be to be found?",
+        caption="Share of simulated worlds in which a verdict holds. n is the number of held-out "
+        "questions, or of patched ones for cause and where.",
+        levels=(MOST, 0.8),
+        y_range=(-0.03, 1.03),
+    )
+
+
+def _at_each(rates: pd.DataFrame) -> Floats:
+    """Return the power at every planted size; NaN where none was measured."""
+    by_effect = rates.set_index("effect")["value"]
+    return np.array([by_effect.get(auroc, np.nan) for auroc in AUROCS])
+
+
 def _name(line: Mapping[str, Any]) -> str:
     effect = "" if np.isnan(line["effect"]) else f", {line['effect']:.2f}"
     return f"{line['world']}, {line['size']}{effect}"
@@ -109,6 +142,10 @@ def write_verdict_bench(folder: Path, found: VerdictBench) -> Path:
                 else "How often each verdict holds where an effect of this size was planted."
             )
             sections.append(Section(figure.title, text, figure.figure(), name))
+    if (~rates["null"].astype(bool) & (rates["part"] == SIMULATED)).any():
+        curves = power_figure(rates)
+        text = "The same power as curves; thin lines at the bound of errors and at 0.8."
+        sections.append(Section(curves.title, text, curves.figure(), "power_curves"))
     return write_bench_page(
         folder,
         "How often do the verdicts err?",

@@ -117,7 +117,7 @@ def bench_verdicts(
     for group, count in progress.track(groups, "judging worlds"):
         rows += rates_of(group, [group.judge(seed) for seed in range(max(1, count))])
     if SIMULATED in parts:
-        rows.append(misplaced(max(1, worlds // POWER_SHARE)))
+        rows.append(misplaced(worlds))
     if TINY in parts:
         rows += tiny_rates(tiny_worlds)
     return VerdictBench(pd.DataFrame(rows), tuple(notes))

@@ -25,28 +25,29 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from workbench.errors import WorkbenchError
 from workbench.files.processes import is_first_process
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
-from workbench.loading.device_map import plan_device_map
+from workbench.loading.devices import named_device, placing_options, process_device
 from workbench.loading.in_memory import read_in_memory
-from workbench.loading.streamed import FIRST_LAYERS, open_streamed, require_streamable
-from workbench.loading.tensor_parallel import (
-    all_agree,
-    process_device,
-    require_splittable,
-    require_whole_states,
+from workbench.loading.remote import (
+    NDIF_ACCESS,
+    RemoteAccess,
+    build_without_weights,
+    connect,
+    require_remote,
 )
+from workbench.loading.stand_in import stand_in_architecture
+from workbench.loading.streamed import FIRST_LAYERS, open_streamed, require_streamable
+from workbench.loading.tensor_parallel import all_agree, require_whole_states
 from workbench.loading.verify import verify
 from workbench.models.chat import require_chat_template
 from workbench.models.chat_template import (
     DEFAULT_DATE,
     chosen_template,
     name_template,
-    said,
     set_day,
 )
 from workbench.models.diagnose import configuration_fault
@@ -69,7 +70,7 @@ from workbench.stream.model import only_first_layers
 
 Attention = Kernel
 Template = Literal["chat", "plain"]
-Placement = Literal["device", "auto", "tensor", "stream"]
+Placement = Literal["device", "auto", "tensor", "stream", "ndif"]
 
 
 def load_model(
@@ -91,6 +92,7 @@ def load_model(
     max_memory: Mapping[str, str] | None = None,
     most_waiting_bytes: int = MOST_WAITING_BYTES,
     spill_folder: Path | None = None,
+    remote: RemoteAccess = NDIF_ACCESS,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 
@@ -124,16 +126,18 @@ def load_model(
         most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold in
             memory; beyond it they wait in files.
         spill_folder: of these files; None for the system's temporary ones.
+        remote: how the server is reached.
 
     Raises:
         WorkbenchError: anything the person can mend: unknown id or family, damaged files, no
             network, no chat template or one that opens replies elsewhere than it writes them
             (:mod:`workbench.models.opening`), ...
     """
-    torch_device = process_device() if placement == "tensor" else _torch_device(device)
+    torch_device = process_device() if placement == "tensor" else named_device(device)
     resolve_dtype(dtype, torch_device)
     streamed, split = placement == "stream", placement == "tensor"
-    as_weights = precision == "auto" and (streamed or split)
+    served = placement == "ndif"
+    as_weights = precision == "auto" and placement not in ("device", "auto")
     computed = resolve_precision("float32" if as_weights else precision, torch_device)
     scheme = scheme_named(quantize)
     source = find_source(spec, revision, cache_dir)
@@ -161,7 +165,11 @@ def load_model(
             "attention": attention,
             "trust_remote_code": trust_remote_code,
         }
-        if streamed:
+        resident: dict[str, Any] = {"scheme": scheme, "method": method, "precision": computed}
+        if served:
+            require_remote(spec, source, remote, quantised=scheme is not None, precision=computed)
+            model = build_without_weights(config, torch_dtype, attention, trust_remote_code)
+        elif streamed:
             require_streamable(spec, scheme is not None or method is not None, computed)
             model = open_streamed(
                 spec,
@@ -172,15 +180,8 @@ def load_model(
                 spill_folder=spill_folder,
             )
         else:
-            places = None
-            if split:
-                require_splittable(spec, config, scheme is not None or method is not None, computed)
-            elif placement == "auto":
-                places = plan_device_map(spec, config, torch_dtype, max_memory)
-            model = read_in_memory(
-                spec, source, config, **wanted, scheme=scheme, method=method, precision=computed,
-                places=places, split=split,
-            )  # fmt: skip
+            resident |= placing_options(spec, config, torch_dtype, placement, max_memory, resident)
+            model = read_in_memory(spec, source, config, **wanted, **resident)
     fingerprint = source.fingerprint or hub_commit(source)
     marks = _template_mark(chat_template, template) + ("" if scheme is None else f"+{quantize}")
     whole, first_layers = (
@@ -192,6 +193,10 @@ def load_model(
         row = read_certificate(first_layers)
     if split and not all_agree(row is not None, torch_device):
         row = None
+    if row is None and served:
+        with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
+            row = stand_in_architecture(spec, model, attention)
+        write_certificate(whole, row)
     told: dict[str, Any] = {"name": spec, "revision": fingerprint + marks, "notes": notes}
     if row is not None:
         lm = LanguageModel(model, tokenizer, row, **told)
@@ -210,6 +215,15 @@ def load_model(
             write_certificate(first_layers if streamed else whole, row)
     if split:
         require_whole_states(lm)
+    if served:
+        with explain_errors(spec, source):
+            connect(
+                lm,
+                remote,
+                revision,
+                lambda: read_in_memory(spec, source, config, **wanted, **resident),
+            )
+        return lm
     set_precision(lm, computed)
     return lm
 
@@ -236,29 +250,6 @@ def _tokenizer(
             )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def _torch_device(name: str) -> torch.device:
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise WorkbenchError(
-            f"unknown device {name!r}: use auto, cpu, cuda, cuda:1, mps, ..."
-        ) from error
-    try:
-        torch.ones(1, device=device).item()
-    except (
-        Exception
-    ) as error:  # AssertionError, NotImplementedError, RuntimeError: each back end has its own
-        raise WorkbenchError(
-            f"the device {name!r} cannot be used on this machine ({said(error)}): set model.device "
-            "to auto or cpu"
-        ) from error
-    return device
 
 
 def _check_counts(spec: str, config: Any) -> None:

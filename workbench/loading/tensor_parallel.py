@@ -13,7 +13,6 @@ The check says nothing about components inside a layer, whose tensors are shares
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from transformers.distributed import DistributedConfig
 
 from workbench.compat import process_group
 from workbench.errors import WorkbenchError
-from workbench.files.processes import LOCAL, launched_processes
+from workbench.files.processes import launched_processes
 from workbench.models import LanguageModel
 from workbench.models.layer_output import hidden_of
 from workbench.models.tolerance import tolerance_of
@@ -75,13 +74,6 @@ def splitting_options() -> dict[str, Any]:
     """Return the options with which transformers reads a model split over all processes."""
     plan = DistributedConfig(tp_size=launched_processes(), tp_plan="auto")
     return {"distributed_config": plan}
-
-
-def process_device() -> torch.device:
-    """Return the device of this process: its accelerator, where there is one."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get(LOCAL, 0)))
-    return torch.device("cpu")
 
 
 def require_whole_states(lm: LanguageModel) -> None:

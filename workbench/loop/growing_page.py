@@ -19,6 +19,7 @@ from workbench.loop.stage_lines import stage_steps
 from workbench.pipeline.costs import finished_stages
 from workbench.pipeline.stages import PlannedStage
 from workbench.report import write_page
+from workbench.report.runs_page import write_runs_page
 
 
 def grow_page(
@@ -44,5 +45,6 @@ def grow_page(
         return
     if any(step.seconds is None for step in steps):
         write_page(loop_page(run, found), context.figures)
+        write_runs_page(context.figures.parent)
     report.begin(last.made_from)
     report.note_spent(report.spent() + time.monotonic() - began)

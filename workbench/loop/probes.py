@@ -32,6 +32,8 @@ from workbench.probe.states import States
 
 SHUFFLES = 40
 """Probes on shuffled labels at the chosen site, from which the spread of trainings is estimated."""
+HELD_OUT = "held_out"
+"""The tensor of the stage that holds what all probes read of the held-out questions."""
 THINNED = 3
 """The question's end is probed at every third layer, from the last down."""
 
@@ -87,7 +89,14 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
     stage.save_table("layers", layers)
     stage.save_table("probabilities", probabilities)
     stage.save_tensors(
-        "probe", {"weights": probe.weights, "intercept": probe.intercept, "c": probe.c}
+        "probe",
+        {
+            "weights": probe.weights,
+            "intercept": probe.intercept,
+            "c": probe.c,
+            # Of held-out questions, for the reader who opens one: [questions, layers, positions].
+            HELD_OUT: found.held_out.astype(np.float32),
+        },
     )
     expected = context.stage(source).table("confidence")["expected"].to_numpy()
     site_states = np.asarray(states[train][:, best.layer, best.position])

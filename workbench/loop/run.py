@@ -94,7 +94,7 @@ class Run:
     @property
     def lm(self) -> LanguageModel:
         """The base model."""
-        from workbench.loading import load_model
+        from workbench.loading import RemoteAccess, load_model
 
         held = self.loaded.shared or self.loaded
         if held.lm is None:
@@ -113,7 +113,12 @@ class Run:
                 max_memory=model.max_memory,
                 most_waiting_bytes=model.waiting_bytes,
                 spill_folder=model.spill_folder,
+                remote=RemoteAccess(model.remote, model.remote_retries, model.remote_wait),
             )
+            if self.config.elicit.engine != "exact":
+                from workbench.elicit.bulk.configured import use_engine
+
+                use_engine(held.lm, model, self.config.elicit, self.config.seed)
         if self.config.elicit.thinking == "on":
             from workbench.models.thoughts import require_thoughts
 

@@ -114,19 +114,3 @@ def loop_verdicts(
 def verdict_measures(verdicts: Sequence[Verdict]) -> Measures:
     """Return the outcomes by their keys."""
     return {Key(each.name, part=VERDICT): each.outcome for each in verdicts}
-
-
-def verdict_tables(verdicts: Sequence[Verdict]) -> list[tuple[str, list[dict[str, str]]]]:
-    """Return the page's first table: every verdict with the numbers and the rule behind it; no
-    table without a verdict.
-    """
-    rows = [
-        {
-            "verdict": each.sentence,
-            "outcome": each.outcome,
-            "because": "; ".join(str(check) for check in each.checks),
-            "rule": each.rule,
-        }
-        for each in verdicts
-    ]
-    return [("What holds, each by a written rule", rows)] if rows else []

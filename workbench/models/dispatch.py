@@ -100,15 +100,13 @@ class _MoveArguments(ModelHook):
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         states = kwargs.get("hidden_states")
         own = recursively_apply(lambda each: moved(each, self.execution_device), args)
-        named = recursively_apply(
-            lambda each: (
-                moved(each, self.execution_device)
-                if each is states
-                else self._shared.copied(each, self.execution_device)
-            ),
-            kwargs,
-        )
-        return own, named
+
+        def placed(each: Tensor) -> Tensor:
+            if id(each) == id(states):
+                return moved(each, self.execution_device)
+            return self._shared.copied(each, self.execution_device)
+
+        return own, recursively_apply(placed, kwargs)
 
 
 class _MoveResults(ModelHook):

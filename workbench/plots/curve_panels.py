@@ -108,7 +108,12 @@ class CurvePanels:
             y="",
             height=_PANEL_HEIGHT * rows + 150,
         )
-        figure.update_xaxes(title_text=self.x, title_font_color=GREY, row=rows)
+        for column in range(1, columns + 1):
+            # The last row may be shorter: each column's lowest panel carries its axis.
+            lowest = {"row": -(-(len(self.panels) - column + 1) // columns), "col": column}
+            figure.update_xaxes(
+                title_text=self.x, title_font_color=GREY, showticklabels=True, **lowest
+            )
         figure.update_yaxes(title_text=self.y, title_font_color=GREY, col=1)
         if len(self.layers) <= _MARKED:
             figure.update_xaxes(tickvals=np.asarray(self.layers).tolist())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,32 +19,27 @@ from markupsafe import Markup
 
 from workbench.errors import WorkbenchError
 from workbench.files.local_names import without_folders
+from workbench.report.card import CARD_FILE, draw_card
+from workbench.report.explorer import EXPLORER_FILE
+from workbench.report.figure_table import FigureTable, figure_tables
 from workbench.report.formatting import sample_table, summary_groups
 
 if TYPE_CHECKING:
     from workbench.report.page import Page, Section, Step
 
+Drawn = tuple["Section", Markup, list[FigureTable]]
+"""A section with its figure as markup and as tables."""
+
 PLOTLY_FILE = "plotly.min.js"
-# Plotly's tool bar can send a figure's data to its makers' server unless that button is switched
-# off.
-_CONFIG = {
-    "responsive": True,
-    "displaylogo": False,
-    "displayModeBar": "hover",
-    "showSendToCloud": False,
-    "plotlyServerURL": "",
-    "modeBarButtonsToRemove": [
-        "lasso2d",
-        "select2d",
-        "pan2d",
-        "zoomIn2d",
-        "zoomOut2d",
-        "autoScale2d",
-    ],
-}
-
-
 _NOTHING: dict[str, Any] = {
+    "card": None,
+    "caveats": (),
+    "card_file": "",
+    "drawing": None,
+    "explorer": None,
+    "explorer_file": "",
+    "explorer_script": "",
+    "story": (),
     "groups": (),
     "tables": (),
     "sample": None,
@@ -66,16 +62,25 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
     Raises:
         WorkbenchError: for a table outside the folder.
     """
-    template = _template()
-    drawn = [(section, _markup(section)) for section in page.sections]
-    files = {
-        f"{section.name}.html": _render(template, section.title, [(section, markup)])
-        for section, markup in drawn
-    }
+    template = page_template("page.html")
+    drawn = [
+        (section, _markup(section), figure_tables(section.figure)) for section in page.sections
+    ]
+    files = {f"{each[0].name}.html": _render(template, each[0].title, [each]) for each in drawn}
     files["index.html"] = _render(
         template,
         page.title,
-        drawn,
+        [each for each in drawn if each[0].finding is None],
+        story=[each for each in drawn if each[0].finding is not None],
+        card=page.card,
+        card_file=CARD_FILE,
+        drawing=None if page.card is None else draw_card(page.title, page.card),
+        caveats=page.caveats,
+        explorer=page.explorer,
+        explorer_file=EXPLORER_FILE,
+        explorer_script=""
+        if page.explorer is None
+        else own_script("vendor/htm-preact.js") + own_script("explorer.js"),
         groups=summary_groups(without_folders(page.summary)),
         tables=[_link(table) for table in tables],
         sample=sample_table(page.samples),
@@ -92,21 +97,32 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
     return files
 
 
-def _template() -> Template:
+def page_template(name: str) -> Template:
+    """Return a template of the package, which escapes everything it is given."""
     environment = Environment(
         loader=PackageLoader("workbench.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
-def _render(
-    template: Template, title: str, sections: Sequence[tuple[Section, Markup]], **parts: Any
-) -> str:
+def _render(template: Template, title: str, sections: Sequence[Drawn], **parts: Any) -> str:
     given = {**_NOTHING, **parts}
-    return template.render(title=title, sections=sections, plotly=PLOTLY_FILE, **given)
+    return template.render(
+        title=title,
+        sections=sections,
+        plotly=PLOTLY_FILE,
+        style=own_script("page.css"),
+        script=own_script("page.js"),
+        **given,
+    )
+
+
+def own_script(path: str) -> Markup:
+    """Return a script or style of the package, which goes into a page as it is."""
+    return Markup(resources.files("workbench.report").joinpath(*path.split("/")).read_text("utf-8"))
 
 
 def _step_cells(step: Step) -> tuple[str, str, str, str]:
@@ -117,19 +133,20 @@ def _step_cells(step: Step) -> tuple[str, str, str, str]:
 
 
 def _markup(section: Section) -> Markup:
+    """Return the place of a figure and its data, which the page's script draws when it comes into
+    sight. No label can close the script element: <, > and & are written as escapes.
+    """
     height = section.figure.layout.height or 450
-    html = section.figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        include_mathjax=False,
-        config=_CONFIG,
-        default_width="100%",
-        default_height=f"{height}px",
-        div_id=f"figure-{section.name}",
+    content = (
+        section.figure.to_json()
+        .replace("&", "\\u0026")
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
     )
-    # Plotly writes the figure as JSON with <, > and / as \u escapes, so no label can close the
-    # script element.
-    return Markup(html)
+    return Markup(
+        f'<div id="figure-{section.name}" class="plot" style="min-height: {int(height)}px"></div>\n'
+        f'<script type="application/json" data-figure="figure-{section.name}">{content}</script>'
+    )
 
 
 def _link(table: str) -> tuple[str, str]:

@@ -21,6 +21,9 @@ from plotly.offline import get_plotlyjs
 from workbench.errors import WorkbenchError
 from workbench.files.ownership import FIGURES, claim_folder
 from workbench.files.writing import write_atomically, write_json
+from workbench.report.card import CARD_FILE, draw_card
+from workbench.report.explorer import EXPLORER_FILE, Explorer, write_explorer
+from workbench.report.findings import Card, Finding
 from workbench.report.html import PLOTLY_FILE, render_files
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ class Section:
     """A figure with a heading and a sentence on how to read it; ``name`` becomes the file
     ``<name>.html``.
 
+    Attributes:
+        finding: what was found, in words; None where the figure has to speak for itself.
+
     Raises:
         WorkbenchError: for a name that cannot be a file name.
     """
@@ -46,6 +52,7 @@ class Section:
     explanation: str
     figure: go.Figure
     name: str
+    finding: Finding | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name == "index":
@@ -82,14 +89,17 @@ class Page:
         configuration: what the results were made with.
         tables: by the name of the file, ending in .csv or .parquet, what is written next to the
             page.
-        lead: tables of text above the figures; the rows of each share their keys, which become
-            column heads.
+        lead: tables of text; the rows of each share their keys, which become column heads. They
+            stand above the figures, or below a story.
         notes: sentences that a terminal shows before the numbers.
         records: by the name of the file, ending in .json, numbers with what made them.
         samples: rows of the table of sample answers.
         narrow: tables that a terminal shows in place of the lead where that is too wide for one;
             with none in it, the summary is shown. None for the lead itself.
         steps: the stages of the work. As long as one is missing, the page's head says so.
+        card: the page's answer in a sentence and a few numbers, at its head and as a picture.
+        caveats: what does not hold and what the page does not show, a sentence each.
+        explorer: the items that a reader can sort, search and open.
     """
 
     title: str
@@ -103,6 +113,14 @@ class Page:
     samples: Sequence[Row] = ()
     narrow: Lead | None = None
     steps: Sequence[Step] = ()
+    card: Card | None = None
+    caveats: Sequence[str] = ()
+    explorer: Explorer | None = None
+
+    @property
+    def story(self) -> list[Section]:
+        """The sections that say in words what they found; the others stand below them."""
+        return [section for section in self.sections if section.finding is not None]
 
     @property
     def missing(self) -> list[Step]:
@@ -136,7 +154,12 @@ def write_page(page: Page, folder: Path) -> Path:
         write_atomically(folder / name, write)
     for name, content in page.records.items():
         write_json(folder / name, content)
-    for name, text in {PLOTLY_FILE: get_plotlyjs(), **pages}.items():
+    shared = {PLOTLY_FILE: get_plotlyjs()}
+    if page.card is not None:
+        shared[CARD_FILE] = draw_card(page.title, page.card)
+    if page.explorer is not None:
+        shared[EXPLORER_FILE] = write_explorer(page.explorer)
+    for name, text in {**shared, **pages}.items():
         # A page that is written after every stage writes again only what has changed.
         if not _holds(folder / name, text):
             write_atomically(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))

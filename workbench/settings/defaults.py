@@ -35,3 +35,7 @@ PROBE_MEMORY_BYTES = 2_000_000_000
 
 RECORDED_BYTES = 2_000_000_000
 """Memory bound of recorded states, beyond which they stay on disk in shards."""
+REMOTE_RETRIES = 3
+"""How often a request that was lost on its way to a server is sent again."""
+REMOTE_WAIT = 1800.0
+"""Seconds that a request to a server may hear nothing, in its queue or running."""

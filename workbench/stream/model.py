@@ -15,6 +15,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.server import require_weights_here
 from workbench.stream.gates import LayerStream, gate_of
 from workbench.stream.skeleton import layers_path
 
@@ -28,11 +29,12 @@ def stream_of(lm: LanguageModel) -> LayerStream | None:
 
 
 def require_in_memory(lm: LanguageModel, what: str) -> None:
-    """Refuse a streamed model for what needs its layers in memory.
+    """Refuse a streamed model, or one on a server, for what needs its layers in memory.
 
     Raises:
-        WorkbenchError: for a streamed model, naming ``what``.
+        WorkbenchError: for such a model, naming ``what``.
     """
+    require_weights_here(lm, what)
     if stream_of(lm) is not None:
         raise WorkbenchError(
             f"{what} needs every layer of {lm.name!r} in memory, and it is read layer by layer: "

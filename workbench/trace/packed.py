@@ -25,6 +25,7 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.invocation import active_invocation
+from workbench.models.server import server_of
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
@@ -67,6 +68,12 @@ def patch_branches(
     Raises:
         WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit.
     """
+    server = server_of(lm)
+    if server is not None:
+        found: Patched = server.patch(
+            lm, prompts, branches, readout, tokens_per_forward, tree, looped=False
+        )
+        return found
     if not lm.architecture.packable:
         return fork_branches(
             lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=tree

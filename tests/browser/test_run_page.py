@@ -1,0 +1,228 @@
+"""The page of a finished run in a real browser: drawn, sorted, filtered, opened, linked to, reached
+by keyboard alone, in the dark, on a phone, printed, and with hostile text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from workbench.report import Page, Section, write_page
+from workbench.report.explorer import Explorer, ExplorerColumn, ItemCurves, ItemTokens
+from workbench.report.findings import Card, CardNumber, Finding, Judgement
+
+Visit = Callable[..., Any]
+NASTY = "<img src=x onerror=\"document.title='hit'\"></script><script>document.title='hit'</script>"
+RIGHT_TO_LEFT = "مرحبا \u202eabc"
+
+
+@pytest.fixture(scope="module")
+def run_page(finished_run: Any) -> Path:
+    return Path(finished_run.figures / "index.html")
+
+
+def cells(page: Any, column: int) -> list[str]:
+    texts = page.locator(f"table.items tbody tr td:nth-child({column})").all_inner_texts()
+    return [str(text).strip() for text in texts]
+
+
+def column_of(page: Any, name: str) -> int:
+    heads = [
+        head.split(" ▴")[0].split(" ▾")[0]
+        for head in page.locator("table.items th").all_inner_texts()
+    ]
+    return heads.index(name) + 1
+
+
+def test_every_figure_is_drawn_when_it_comes_into_sight(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page)
+    wanted = page.locator(".plot").count()
+    assert wanted >= 8
+    drawn = page.locator(".plot.js-plotly-plot")
+    assert drawn.count() < wanted
+    for at in range(wanted):
+        page.locator(".plot").nth(at).scroll_into_view_if_needed()
+    page.wait_for_function(f"document.querySelectorAll('.plot.js-plotly-plot').length == {wanted}")
+
+
+def test_the_table_sorts_filters_and_searches(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page)
+    at = column_of(page, "expected before %")
+    for arrow in ("ascending", "descending"):
+        page.get_by_role("button", name="expected before %").click()
+        page.wait_for_selector(f"table.items th[aria-sort={arrow}]")
+        values = [float(value) for value in cells(page, at)]
+        assert values == sorted(values, reverse=arrow == "descending")
+    page.get_by_label("right", exact=True).select_option("wrong")
+    assert set(cells(page, column_of(page, "right"))) == {"wrong"}
+    word = cells(page, 1)[0].split()[-1].strip("?")
+    page.get_by_label("Search").fill(word)
+    assert all(word.lower() in text.lower() for text in cells(page, 1))
+    page.get_by_role("button", name="Show all").click()
+    assert set(cells(page, column_of(page, "right"))) == {"right", "wrong"}
+
+
+def test_a_link_leads_to_the_same_view(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page)
+    page.get_by_label("right", exact=True).select_option("right")
+    page.get_by_role("button", name="probe %").click()
+    page.locator(".opener").nth(1).click()
+    heading = page.locator("#opened h3").inner_text()
+    address = page.evaluate("location.hash")
+    again = visit(run_page, address)
+    again.wait_for_selector("#opened")
+    assert again.locator("#opened h3").inner_text() == heading
+    assert cells(again, 1) == cells(page, 1)
+    assert set(cells(again, column_of(again, "right"))) >= {"right"}
+
+
+def test_an_opened_question_shows_its_tokens_and_curves(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page)
+    page.locator(".opener").first.click()
+    page.wait_for_selector("#opened .js-plotly-plot")
+    assert page.locator("#opened .token.mark").count() >= 1
+    assert page.locator("#opened figure").count() >= 2
+    focused = page.evaluate("document.activeElement.tagName")
+    assert focused == "H3"
+    page.get_by_role("button", name="Close").click()
+    assert page.locator("#opened").count() == 0
+
+
+def test_the_keyboard_alone_reaches_and_opens_everything(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page)
+    reached = set()
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "(document.activeElement.textContent || document.activeElement.tagName).trim()"
+            )
+        )
+        if page.evaluate("document.activeElement.className") == "opener":
+            break
+    assert {"To the page", "Dark", "Save as picture", "Show all"} <= reached
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#opened")
+
+
+def test_dark_and_light_are_chosen_by_system_and_button(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page, color_scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(20, 21, 23)"
+    page.wait_for_selector(".plot.js-plotly-plot")
+    paper = "document.querySelector('.plot.js-plotly-plot').layout.paper_bgcolor"
+    assert page.evaluate(paper) == "#1d1e20"
+    page.get_by_role("button", name="Light").click()
+    assert page.evaluate(ground) == "rgb(246, 246, 244)"
+    assert page.evaluate(paper) == "#ffffff"
+
+
+def test_a_phone_shows_the_page_without_scrolling_sideways(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page, viewport={"width": 390, "height": 800}, is_mobile=True)
+    page.wait_for_selector("table.items")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+
+
+def test_printing_draws_every_figure_on_light_ground(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page, color_scheme="dark")
+    page.wait_for_selector("table.items")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".plot:not(.js-plotly-plot)").count() == 0
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_the_card_is_saved_as_a_picture(visit: Visit, run_page: Path) -> None:
+    page = visit(run_page)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save as picture").click()
+    content = Path(waiting.value.path()).read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    assert (width, height) == (2400, 1260)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_violation_of_accessibility_is_found(visit: Visit, run_page: Path, theme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = visit(run_page, color_scheme=theme)
+    page.locator(".opener").first.click()
+    page.wait_for_selector("#opened .js-plotly-plot")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+
+
+def large_page(questions: int, layers: int) -> Page:
+    """A page with hostile texts among its questions."""
+    rng = np.random.default_rng(0)
+    texts = [f"question {n} of the many" for n in range(questions)]
+    texts[0], texts[1], texts[2] = NASTY, RIGHT_TO_LEFT, "w" * 5000
+    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], name=NASTY))
+    finding = Finding(NASTY, [Judgement(NASTY, "holds", [NASTY], NASTY)], NASTY)
+    return Page(
+        NASTY,
+        [Section(NASTY, NASTY, figure, "one", finding)],
+        {},
+        {},
+        card=Card(NASTY, [CardNumber(NASTY, "1")], NASTY),
+        caveats=[NASTY],
+        explorer=Explorer(
+            NASTY,
+            NASTY,
+            [
+                ExplorerColumn("question", "text"),
+                ExplorerColumn("domain", "choice"),
+                ExplorerColumn("probe", "percent"),
+            ],
+            [[text, NASTY if n % 2 else "b", rng.random()] for n, text in enumerate(texts)],
+            {NASTY: texts},
+            ItemTokens([[NASTY, "b"] * 75] * questions, {NASTY: [3] * questions}),
+            [
+                ItemCurves(
+                    NASTY,
+                    np.arange(float(layers)),
+                    {f"{NASTY} {n}": rng.random((questions, layers)) for n in range(4)},
+                    NASTY,
+                    NASTY,
+                ),
+                ItemCurves(
+                    "scale",
+                    np.arange(101.0),
+                    {"a": rng.random((questions, 101))},
+                    "x",
+                    "y",
+                    bars=True,
+                ),
+            ],
+        ),
+    )
+
+
+def test_hostile_text_stays_text(visit: Visit, tmp_path: Path) -> None:
+    page = visit(write_page(large_page(60, 5), tmp_path / "page"))
+    page.locator(".opener").first.click()
+    page.wait_for_selector("#opened .js-plotly-plot")
+    page.wait_for_timeout(300)
+    assert page.title() == NASTY
+    assert page.locator("img").count() == 0
+    assert page.locator("#opened h3").inner_text() == NASTY
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_two_thousand_questions_fit_and_open(visit: Visit, tmp_path: Path) -> None:
+    index = write_page(large_page(2000, 81), tmp_path / "page")
+    size = sum(path.stat().st_size for path in index.parent.iterdir())
+    assert size <= 15e6
+    page = visit(index)
+    page.wait_for_selector("table.items")
+    page.get_by_label("Search").fill("question 1999")
+    page.locator(".opener").first.click()
+    page.wait_for_selector("#opened .js-plotly-plot")
+    assert page.locator("#opened h3").inner_text() == "question 1999 of the many"

@@ -1,0 +1,169 @@
+// The table of items that a reader sorts, filters, searches and opens. Drawn by Preact and htm
+// (vendor/htm-preact.js); every text goes in as text, never as markup. The state of the table is in
+// the address, so that a link leads to the same view.
+"use strict";
+(() => {
+  const holder = document.getElementById("explorer");
+  const items = window.pageItems;
+  if (!holder || !items) return;
+  const { html, render, useState, useEffect, useRef, useMemo } = htmPreact;
+  const PER_PAGE = 50, GAP = 65535;
+  const columns = items.columns, choices = columns.map((column, at) => column.kind !== "choice" ? null :
+    Array.from(new Set(items.rows.map((row) => row[at]))).sort());
+
+  function bytes(text) { return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)); }
+  function unpack(packed) {
+    const view = new DataView(bytes(packed.data).buffer), n = view.byteLength / 2, out = new Float64Array(n);
+    for (let at = 0; at < n; at += 1) {
+      const whole = view.getUint16(2 * at, true);
+      out[at] = whole === GAP ? NaN : packed.low + (whole / (GAP - 1)) * (packed.high - packed.low);
+    }
+    return out;
+  }
+  let unpacked = null; // decoded when the first item is opened
+  function curvesOf(item) {
+    unpacked = unpacked || items.curves.map((curves) => curves.series.map(unpack));
+    return items.curves.map((curves, at) => ({ ...curves, series: curves.series.map((series, which) => {
+      const n = curves.x.length, values = unpacked[at][which].subarray(item * n, (item + 1) * n);
+      return { name: series.name, colour: series.colour, values: Array.from(values, (v) => (isNaN(v) ? null : v)) };
+    }).filter((series) => series.values.some((v) => v !== null)) })).filter((curves) => curves.series.length);
+  }
+  let tokenNumbers = null, starts = null;
+  function tokensOf(item) {
+    if (!items.tokens) return [];
+    if (!tokenNumbers) {
+      const view = new DataView(bytes(items.tokens.numbers).buffer);
+      tokenNumbers = Array.from({ length: view.byteLength / 4 }, (_, at) => view.getUint32(4 * at, true));
+      starts = [0];
+      for (const length of items.tokens.lengths) starts.push(starts[starts.length - 1] + length);
+    }
+    const marked = {};
+    for (const [name, at] of Object.entries(items.tokens.marks)) if (at[item] !== null) (marked[at[item]] = marked[at[item]] || []).push(name);
+    return tokenNumbers.slice(starts[item], starts[item + 1]).map((number, at) => ({ text: items.tokens.vocabulary[number], marks: marked[at] || [] }));
+  }
+
+  function shown(column, value) {
+    if (value === null) return "–";
+    if (column.kind === "percent") return (100 * value).toFixed(1);
+    if (column.kind === "right") return value ? "right" : "wrong";
+    return String(value);
+  }
+  function read() {
+    const kept = new URLSearchParams(location.hash.replace(/^#questions\??/, ""));
+    return location.hash.startsWith("#questions") ? kept : new URLSearchParams();
+  }
+  function begin() {
+    const kept = read(), page = parseInt(kept.get("page") || "0", 10), open = parseInt(kept.get("open"), 10);
+    return { search: kept.get("search") || "", sort: kept.get("sort") || "", down: kept.get("down") === "1",
+             page: page > 0 ? page : 0, open: open >= 0 && open < items.rows.length ? open : null,
+             chosen: Object.fromEntries(columns.filter((c) => kept.get("only." + c.name)).map((c) => [c.name, kept.get("only." + c.name)])),
+             least: Object.fromEntries(columns.filter((c) => kept.get("least." + c.name)).map((c) => [c.name, kept.get("least." + c.name)])),
+             most: Object.fromEntries(columns.filter((c) => kept.get("most." + c.name)).map((c) => [c.name, kept.get("most." + c.name)])) };
+  }
+  function write(state) {
+    const kept = new URLSearchParams();
+    if (state.search) kept.set("search", state.search);
+    if (state.sort) kept.set("sort", state.sort);
+    if (state.down) kept.set("down", "1");
+    if (state.page) kept.set("page", state.page);
+    if (state.open !== null) kept.set("open", state.open);
+    for (const part of ["chosen", "least", "most"])
+      for (const [name, value] of Object.entries(state[part])) if (value !== "") kept.set((part === "chosen" ? "only" : part) + "." + name, value);
+    const text = String(kept), hash = text ? "#questions?" + text : "#questions";
+    if (text || location.hash.startsWith("#questions")) history.replaceState(null, "", hash);
+  }
+  function chosenRows(state) {
+    const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
+    const at = (name) => columns.findIndex((column) => column.name === name);
+    const text = columns.map((c, i) => (c.kind === "text" || c.kind === "choice" ? i : -1)).filter((i) => i >= 0);
+    let rows = items.rows.map((_, index) => index).filter((index) => {
+      const row = items.rows[index], all = text.map((i) => String(row[i])).join(" ").toLowerCase();
+      return words.every((word) => all.includes(word)) &&
+        Object.entries(state.chosen).every(([name, value]) => value === "" || shown(columns[at(name)], row[at(name)]) === value) &&
+        Object.entries(state.least).every(([name, value]) => value === "" || (row[at(name)] !== null && 100 * row[at(name)] >= Number(value))) &&
+        Object.entries(state.most).every(([name, value]) => value === "" || (row[at(name)] !== null && 100 * row[at(name)] <= Number(value)));
+    });
+    const by = at(state.sort);
+    if (by >= 0) {
+      const order = (a, b) => {
+        const one = items.rows[a][by], other = items.rows[b][by];
+        if (one === null || other === null) return (one === null) - (other === null); // nothing stands last
+        const sign = typeof one === "string" ? one.localeCompare(other) : one - other;
+        return (state.down ? -sign : sign) || a - b;
+      };
+      rows = rows.sort(order);
+    }
+    return rows;
+  }
+
+  function Curve({ curves }) {
+    const at = useRef(null);
+    useEffect(() => {
+      const dark = document.documentElement.dataset.theme === "dark", ink = dark ? "#e8e8e8" : "#222222", grid = dark ? "#333538" : "#ececec";
+      const data = curves.series.map((series) => ({ type: "scatter", mode: "lines", fill: curves.bars ? "tozeroy" : "none", x: curves.x, y: series.values,
+        name: series.name.replace(/[<>&]/g, " "), line: { color: series.colour || undefined, width: curves.bars ? 1.3 : 2, shape: curves.bars ? "hvh" : "linear" } }));
+      const axis = { gridcolor: grid, linecolor: ink, zeroline: false };
+      Plotly.newPlot(at.current, data, { height: 260, margin: { l: 50, r: 10, t: 10, b: 45 }, showlegend: true,
+        legend: { orientation: "h", y: 1, yanchor: "bottom" }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 },
+        xaxis: { ...axis, title: { text: curves.xTitle } }, yaxis: { ...axis, title: { text: curves.yTitle } },
+        shapes: curves.levels.map((level) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: level, y1: level, line: { color: "#999", width: 1 } })),
+      }, { displayModeBar: false, responsive: true });
+      const drawn = at.current;
+      return () => Plotly.purge(drawn);
+    }, [curves]);
+    const ends = curves.series.map((series) => {
+      const known = series.values.map((v, i) => [v, curves.x[i]]).filter(([v]) => v !== null);
+      const largest = known.reduce((best, one) => (one[0] > best[0] ? one : best), known[0]);
+      return `${series.name}: largest ${largest[0].toFixed(2)} at ${largest[1]}`;
+    }).join("; ");
+    return html`<figure><figcaption><strong>${curves.title}</strong></figcaption><div ref=${at} role="img" aria-label=${`${curves.title}. ${ends}`}></div></figure>`;
+  }
+  function Opened({ item, close }) {
+    const head = useRef(null);
+    useEffect(() => { head.current.focus(); }, [item]);
+    const curves = useMemo(() => curvesOf(item), [item]), tokens = useMemo(() => tokensOf(item), [item]);
+    return html`<div class="opened" id="opened">
+      <h3 tabindex="-1" ref=${head} dir="auto">${items.rows[item][0]}</h3>
+      <dl>${Object.entries(items.texts).map(([name, texts]) => html`<dt>${name}</dt><dd dir="auto">${texts[item]}</dd>`)}
+        ${columns.slice(1).map((column, at) => html`<dt>${column.name}</dt><dd dir="auto">${shown(column, items.rows[item][at + 1])}</dd>`)}</dl>
+      ${tokens.length ? html`<h4>The conversation</h4><p class="tokens" dir="auto" tabindex="0" role="group" aria-label="The conversation in tokens">${tokens.map((token, at) =>
+        html`<span class=${token.marks.length ? "token mark" : "token"} title=${`token ${at}${token.marks.map((m) => ", " + m).join("")}`}>${token.text}${token.marks.length ? html`<sup>${token.marks.join(", ")}</sup>` : null}</span>`)}</p>` : null}
+      <div class="grid">${curves.map((each) => html`<${Curve} key=${each.title} curves=${each} />`)}</div>
+      <button type="button" onClick=${close}>Close</button>
+    </div>`;
+  }
+  function Explorer() {
+    const [state, set] = useState(begin);
+    useEffect(() => write(state), [state]);
+    useEffect(() => { const again = () => { if (location.hash.startsWith("#questions")) set(begin()); }; addEventListener("hashchange", again); return () => removeEventListener("hashchange", again); }, []);
+    const change = (part) => set({ ...state, page: 0, open: null, ...part });
+    const rows = useMemo(() => chosenRows(state), [state.search, state.sort, state.down, state.chosen, state.least, state.most]);
+    const pages = Math.max(1, Math.ceil(rows.length / PER_PAGE)), page = Math.min(state.page, pages - 1);
+    const visible = rows.slice(page * PER_PAGE, (page + 1) * PER_PAGE);
+    if (state.open !== null && !visible.includes(state.open)) visible.unshift(state.open);
+    const sort = (name) => change({ sort: name, down: state.sort === name ? !state.down : false });
+    const numbers = columns.filter((column) => column.kind === "percent");
+    return html`
+      <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
+        <label>Search <input type="search" value=${state.search} onInput=${(event) => change({ search: event.target.value })} /></label>
+        ${columns.map((column, at) => {
+          const values = column.kind === "right" ? ["right", "wrong"] : choices[at];
+          return values && html`<label>${column.name} <select aria-label=${column.name} value=${state.chosen[column.name] || ""} onChange=${(event) => change({ chosen: { ...state.chosen, [column.name]: event.target.value } })}>
+            <option value="">all</option>${values.map((value) => html`<option value=${value}>${value}</option>`)}</select></label>`;
+        })}
+        <details><summary>By confidence</summary>${numbers.map((column) => html`<span class="range">${column.name}
+          ${["least", "most"].map((end) => html`<label>at ${end} <input type="number" min="0" max="100" value=${state[end][column.name] || ""} onInput=${(event) => change({ [end]: { ...state[end], [column.name]: event.target.value } })} /> %</label>`)}</span>`)}</details>
+        <button type="button" onClick=${() => change({ search: "", sort: "", down: false, chosen: {}, least: {}, most: {} })}>Show all</button>
+      </form>
+      <p class="soft" role="status">${rows.length} of ${items.rows.length} shown${pages > 1 ? `, page ${page + 1} of ${pages}` : ""}</p>
+      <div class="scroll" tabindex="0" role="group" aria-label="Items"><table class="items"><thead><tr>${columns.map((column) => html`<th scope="col" aria-sort=${state.sort === column.name ? (state.down ? "descending" : "ascending") : "none"}>
+        <button type="button" onClick=${() => sort(column.name)}>${column.name}${column.kind === "percent" ? " %" : ""}${state.sort === column.name ? (state.down ? " ▾" : " ▴") : ""}</button></th>`)}</tr></thead>
+      <tbody>${visible.map((item) => html`<tr key=${item} class=${state.open === item ? "chosen" : ""}>${columns.map((column, at) => html`<td class=${column.kind === "right" ? shown(column, items.rows[item][at]) : column.kind} dir="auto">
+          ${at === 0 ? html`<button type="button" class="opener" aria-expanded=${state.open === item} onClick=${() => set({ ...state, open: state.open === item ? null : item })}>${shown(column, items.rows[item][at])}</button>` : shown(column, items.rows[item][at])}</td>`)}</tr>
+        ${state.open === item && html`<tr key=${"opened" + item}><td colspan=${columns.length}><${Opened} item=${item} close=${() => set({ ...state, open: null })} /></td></tr>`}`)}</tbody></table></div>
+      ${pages > 1 && html`<p><button type="button" disabled=${page === 0} onClick=${() => set({ ...state, open: null, page: page - 1 })}>Page before</button> <button type="button" disabled=${page === pages - 1} onClick=${() => set({ ...state, open: null, page: page + 1 })}>Next page</button></p>`}`;
+  }
+  holder.replaceChildren();
+  render(html`<${Explorer} />`, holder);
+  if (location.hash.startsWith("#questions?")) document.getElementById("questions").scrollIntoView();
+})();

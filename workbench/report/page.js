@@ -1,0 +1,103 @@
+// The page's own behaviour: light and dark, the card as a picture, figures that fit when they are
+// shown or printed. Nothing is fetched.
+"use strict";
+const INK = { light: { ink: "#222222", soft: "#6b6b6b", grid: "#ececec", ground: "#ffffff" },
+              dark: { ink: "#e8e8e8", soft: "#a9a9a9", grid: "#333538", ground: "#1d1e20" } };
+const themeButton = document.getElementById("theme");
+
+function chosenTheme() {
+  let kept = null;
+  try { kept = localStorage.getItem("theme"); } catch (error) { /* storage may be switched off */ }
+  return kept || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+}
+
+// Plotly's tool bar can send a figure's data to its makers' server unless that button is off.
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: "hover", showSendToCloud: false, plotlyServerURL: "",
+                 modeBarButtonsToRemove: ["lasso2d", "select2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
+const waiting = new Map(Array.from(document.querySelectorAll("script[data-figure]"),
+  (data) => [document.getElementById(data.dataset.figure), data]));
+let painted = "light";
+
+function plots() { return Array.from(document.querySelectorAll(".js-plotly-plot")).filter((plot) => plot.id.startsWith("figure-")); }
+
+// Figures are drawn when they come near to sight: a page is there at once, however many it has.
+function drawFigure(place) {
+  const data = waiting.get(place);
+  if (!data) return;
+  waiting.delete(place);
+  const figure = JSON.parse(data.textContent);
+  Plotly.newPlot(place, figure.data, figure.layout, CONFIG);
+  if (painted !== "light") paintFigure(place, INK.light, INK[painted]);
+}
+
+function swapped(colour, from, to) {
+  if (typeof colour !== "string") return colour;
+  for (const name of ["ink", "soft"]) if (colour.toLowerCase() === from[name]) return to[name];
+  return colour;
+}
+
+function paintFigure(figure, from, to) {
+  const changes = { paper_bgcolor: to.ground, plot_bgcolor: to.ground, "font.color": to.ink,
+                    "title.subtitle.font.color": to.soft };
+  for (const axis of Object.keys(figure.layout).filter((key) => /^[xy]axis[0-9]*$/.test(key))) {
+    Object.assign(changes, { [axis + ".gridcolor"]: to.grid, [axis + ".linecolor"]: to.soft,
+                             [axis + ".tickcolor"]: to.soft, [axis + ".title.font.color"]: to.soft });
+  }
+  const data = figure.data.map((trace) => {
+    const next = Object.assign({}, trace);
+    for (const part of ["line", "marker", "error_x", "error_y"])
+      if (next[part]) next[part] = Object.assign({}, next[part], { color: swapped(next[part].color, from, to) });
+    return next;
+  });
+  const layout = JSON.parse(JSON.stringify(figure.layout));
+  for (const [key, value] of Object.entries(changes)) {
+    const parts = key.split("."), last = parts.pop();
+    let at = layout;
+    for (const part of parts) at = at[part] = at[part] || {};
+    at[last] = value;
+  }
+  return Plotly.react(figure, data, layout);
+}
+
+function paint(theme) {
+  document.documentElement.dataset.theme = theme;
+  themeButton.textContent = theme === "dark" ? "Light" : "Dark";
+  if (theme !== painted) for (const figure of plots()) paintFigure(figure, INK[painted], INK[theme]);
+  painted = theme;
+}
+themeButton.addEventListener("click", () => {
+  const next = painted === "dark" ? "light" : "dark";
+  try { localStorage.setItem("theme", next); } catch (error) { /* the choice lasts for this page */ }
+  paint(next);
+});
+paint(chosenTheme());
+const sight = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
+  sight.unobserve(entry.target);
+  drawFigure(entry.target);
+}), { rootMargin: "600px" });
+for (const place of waiting.keys()) sight.observe(place);
+
+let before = "light";
+addEventListener("beforeprint", () => {
+  before = painted;
+  paint("light");
+  Array.from(waiting.keys()).forEach(drawFigure);
+});
+addEventListener("afterprint", () => paint(before));
+
+const picture = document.getElementById("picture");
+if (picture) picture.addEventListener("click", () => {
+  const drawing = document.getElementById("card-drawing").textContent.trim();
+  const image = new Image();
+  image.onload = () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = 2 * image.width;
+    canvas.height = 2 * image.height;
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    const link = document.createElement("a");
+    link.download = "card.png";
+    link.href = canvas.toDataURL("image/png");
+    link.click();
+  };
+  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(JSON.parse(drawing));
+});
