@@ -37,9 +37,7 @@ def split_plan(model: Any, path: str) -> str | None:
 
 @contextmanager
 def hidden_mesh(model: Any) -> Iterator[None]:
-    """Let PEFT take a transformers ``model`` that is split over processes for a whole one inside
-    the block: its adapters get the sizes of whole matrices, not of this process's shares.
-    """
+    """Let PEFT give adapters of a split ``model`` the sizes of whole matrices inside the block."""
     from peft.tuners import tuners_utils
 
     mesh = getattr(model, "_device_mesh", None)
@@ -56,9 +54,8 @@ def hidden_mesh(model: Any) -> Iterator[None]:
 
 @contextmanager
 def alone_in_training(model: Any) -> Iterator[None]:
-    """Let the Trainer and accelerate, inside the block, take a transformers ``model`` that is split
-    over processes for a whole one, and this process for the only one. Each process then makes the
-    same steps with the whole adapter; only the model's own passes are split.
+    """Let the Trainer take a ``model`` that is split over processes for a whole one inside the
+    block, and this process for the only one: each makes the same steps with the whole adapter.
     """
     if process_count(model) == 1:
         yield
@@ -81,10 +78,10 @@ def alone_in_training(model: Any) -> Iterator[None]:
 
 
 def make_whole(model: Any) -> None:
-    """Undo FSDP2's sharding of a torch ``model``, in every process at once: each then holds all
-    weights, as before its training.
-    """
+    """Undo FSDP2's sharding of a torch ``model`` in all processes at once; each holds it whole."""
     import torch
+    from torch.distributed import _composable_state
+    from torch.distributed._composable.contract import REGISTRY_KEY, STATE_KEY
     from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
 
@@ -94,6 +91,8 @@ def make_whole(model: Any) -> None:
             state = module._get_fsdp_state()
             state._pre_forward_hook_handle.remove()
             state._post_forward_hook_handle.remove()
+            for part in (part for group in state._fsdp_param_groups for part in group.fsdp_params):
+                part._post_load_hook_handle.remove()
         for name, weight in module._parameters.items():
             if isinstance(weight, DTensor):
                 module._parameters[name] = torch.nn.Parameter(
@@ -101,12 +100,14 @@ def make_whole(model: Any) -> None:
                 )
         if isinstance(module, FSDPModule):
             module.__class__ = type(module).__mro__[FSDPModule._orig_cls_mro_index]
-    if hasattr(model, "tie_weights"):
-        model.tie_weights()
+            _composable_state._module_state_mapping.pop(module, None)
+            for mark in (STATE_KEY, REGISTRY_KEY):
+                module.__dict__.pop(mark, None)
+    getattr(model, "tie_weights", lambda: None)()
 
 
 def uncut_classes(model: Any) -> list[str]:
-    """Name the classes of a transformers ``model``'s modules that lie on one device each."""
+    """Name the classes of ``model``'s modules that lie on one device each."""
     return sorted(getattr(model, "_no_split_modules", None) or ())
 
 

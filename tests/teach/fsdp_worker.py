@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -20,13 +21,17 @@ from workbench.files.processes import process_number
 from workbench.loading import load_model
 
 
+def as_an_accelerator(state: Any) -> None:
+    """Let the processor pass for an accelerator: accelerate offers FSDP to these alone, and torch's
+    own, which it calls, runs here as well.
+    """
+    state.device, state.distributed_type = torch.device("cpu"), DistributedType.MULTI_XPU
+
+
 def main(model: str, target: Path) -> None:
     torch.set_num_threads(1)
     lm = load_model(model, device="cpu", precision="float32", cache_dir=target / "cache")
-    # accelerate offers FSDP to accelerators alone; torch's own, which it calls, runs here as well.
-    state = PartialState(cpu=True)
-    assert state.distributed_type == DistributedType.MULTI_CPU
-    state.distributed_type = DistributedType.MULTI_XPU
+    PartialState.set_device = as_an_accelerator
     shared_out: list[int] = []
 
     def whole(tuned: torch.nn.Module) -> None:

@@ -25,7 +25,9 @@ import torch
 from torch import Tensor
 
 from workbench import progress
+from workbench.compat import process_count
 from workbench.errors import WorkbenchError
+from workbench.files.processes import launched_processes
 from workbench.models import LanguageModel
 from workbench.models.dispatch import layer_devices
 from workbench.models.moved_bytes import moved
@@ -109,9 +111,11 @@ class Passes:
         self.first = first if lm.architecture.independent else 0
         self.checkpointing = checkpointing
         self.extra_tokens = extra_tokens or [0] * len(examples)
-        self.shared = (
-            common_prefix([example.prompt for example in examples]) if reply is None else ()
-        )
+        # Where weights are shared out (FSDP), gradients through keys and values alone would not
+        # bring a layer's weights back before its backward.
+        shared_out = launched_processes() > 1 and process_count(lm.base()) == 1
+        one_row = reply is None and not shared_out
+        self.shared = common_prefix([example.prompt for example in examples]) if one_row else ()
         self.lengths = [self._length(example) for example in examples]
         self.sizes = [
             length + e.tree.size for length, e in zip(self.lengths, examples, strict=True)
