@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("bottleneck",),
     ("loop", "api"),
     ("experiments", "bench"),
+    ("grid",),
     ("cli",),
     ("__main__", "notebook"),
 )

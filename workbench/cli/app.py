@@ -31,6 +31,7 @@ from workbench.cli.bottleneck import bottleneck
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
+from workbench.cli.grid import grid
 from workbench.cli.measure import measure
 from workbench.cli.models import models
 from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
@@ -99,6 +100,7 @@ bench = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
+app.add_typer(grid, name="grid")
 console = Console(stderr=True)
 PROGRAM = "workbench"
 
