@@ -100,7 +100,7 @@ def make_whole(model: Any) -> None:
                 )
         if isinstance(module, FSDPModule):
             module.__class__ = type(module).__mro__[FSDPModule._orig_cls_mro_index]
-            del _composable_state._module_state_mapping[module]
+            del _composable_state._module_state_mapping[module]  # type: ignore[arg-type]
             for mark in (STATE_KEY, REGISTRY_KEY):
                 module.__dict__.pop(mark, None)
     getattr(model, "tie_weights", lambda: None)()
