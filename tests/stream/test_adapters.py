@@ -20,12 +20,12 @@ from workbench.settings.teaching import LoraSettings
 from workbench.stream.gates import LayerStream
 from workbench.stream.rounds import run_together
 from workbench.teach.adapter import (
-    adapter_merged,
     add_adapter,
     load_adapter,
     remove_adapter,
     save_adapter,
 )
+from workbench.teach.merged_adapter import adapter_merged
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 

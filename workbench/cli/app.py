@@ -46,6 +46,7 @@ from workbench.cli.terminal import bars, no_notices, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
 from workbench.files.names import folder_named
+from workbench.files.processes import only_first_prints, own_folder
 from workbench.pipeline.libraries import library_versions
 from workbench.settings.file import read_assignments
 
@@ -76,7 +77,11 @@ class Commands(TyperGroup):
             for stream in (sys.stdout, sys.stderr):
                 if isinstance(stream, TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
-            with no_notices(), self.make_context(PROGRAM, list(words), **extra) as context:
+            with (
+                only_first_prints(),
+                no_notices(),
+                self.make_context(PROGRAM, list(words), **extra) as context,
+            ):
                 self.invoke(context)
 
         return ending(work, [PROGRAM, *words])
@@ -174,7 +179,8 @@ def run(
     if overrides.get("questions.limit") == 0:
         overrides["questions.limit"] = None
     chosen = load_config(config, overrides)
-    folder, page = folder_named(runs, name), folder_named(figures, name)
+    folder = own_folder(folder_named(runs, name))
+    page = own_folder(folder_named(figures, name))
     from workbench.loop import run_loop
     from workbench.pipeline.stages import Reuse
 

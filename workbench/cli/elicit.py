@@ -17,6 +17,7 @@ from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_text
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
+from workbench.files.processes import own_folder
 from workbench.settings.defaults import RESAMPLES, TOKENS_PER_FORWARD
 from workbench.settings.fields import LARGEST_SEED
 
@@ -172,7 +173,7 @@ def elicit(
                 limits=limits,
                 tokens_per_forward=tokens_per_forward,
             )
-    _write(table, path)
+    _write(table, own_folder(path.parent, copied=False) / path.name)
     pair = fmt.layout == "pair"
     summary = pair_summary(table) if pair else summary_of(table, seed=seed, resamples=resamples)
     show_summary(Console(), summary)

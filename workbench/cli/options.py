@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 import typer
 
 Placement = Annotated[
-    Literal["device", "stream", "ndif"],
+    Literal["device", "auto", "tensor", "stream", "ndif"],
     typer.Option(
-        help="'device': all weights in memory; 'stream': layer by layer from files, for a model "
-        "larger than memory; 'ndif': on a server."
+        help="'device': all weights on one; 'auto': layers on several; 'tensor': matrices split "
+        "over the processes of torchrun; 'stream': layer by layer from files, for a model larger "
+        "than memory; 'ndif': on a server."
     ),
 ]
 Remote = Annotated[

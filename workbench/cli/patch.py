@@ -19,6 +19,7 @@ from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.errors import WorkbenchError
 from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
+from workbench.files.processes import own_folder
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def patch(
     if donor is None and donor_model is not None:
         donor = prompt
     prompts, donors, answers, places = _pairs(prompt, donor, file, read, at)
-    folder = folder_named(figures, name)
+    folder = own_folder(folder_named(figures, name))
     require_claimable(folder, "another --name or --figures")
     options: dict[str, Any] = {
         "over": tuple(part.strip() for part in over.split(",")),

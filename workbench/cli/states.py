@@ -18,6 +18,7 @@ from workbench.cli.terminal_text import safe_line
 from workbench.config import RunConfig
 from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
+from workbench.files.processes import own_folder
 
 DEFAULTS = RunConfig()
 EXPLANATION = (
@@ -64,7 +65,7 @@ def trace(
     path = Path(prompts)
     from_file = path.suffix in ENDINGS
     table = read_prompts(path, column) if from_file else None
-    folder = out or Path("runs") / "states" / (path.stem if from_file else "prompt")
+    folder = own_folder(out or Path("runs") / "states" / (path.stem if from_file else "prompt"))
     from workbench.loading import RemoteAccess, load_model
 
     places: Any = [_place(text) for text in at] if at else "last"

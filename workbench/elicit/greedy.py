@@ -15,6 +15,7 @@ from torch import Tensor
 from workbench.elicit.generate import Pick, continued
 from workbench.models import LanguageModel
 from workbench.models.ends import end_tokens
+from workbench.models.moved_bytes import moved
 from workbench.models.unembed import unembed
 from workbench.trace.layout import Prompts, Tail
 
@@ -57,7 +58,7 @@ def most_probable(lm: LanguageModel, scores: Tensor | None = None) -> Pick:
     def pick(final: Tensor, rows: Tensor, step: int) -> Tensor:
         logits = unembed(lm, final)
         if scores is not None:
-            scores[rows, step + 1] = largest_log_probability(logits)
+            scores[moved(rows, scores.device), step + 1] = largest_log_probability(logits)
         return logits.argmax(dim=-1)
 
     return pick

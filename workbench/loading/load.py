@@ -19,16 +19,18 @@ libraries' exceptions are caught, and the folder's files are then checked one by
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from transformers import AutoConfig
 
 from workbench.errors import WorkbenchError
+from workbench.files.processes import is_first_process
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
+from workbench.loading.devices import named_device, placing_options, process_device
 from workbench.loading.in_memory import read_in_memory
 from workbench.loading.remote import (
     NDIF_ACCESS,
@@ -39,9 +41,10 @@ from workbench.loading.remote import (
 )
 from workbench.loading.stand_in import stand_in_architecture
 from workbench.loading.streamed import FIRST_LAYERS, Resume, open_streamed, require_streamable
+from workbench.loading.tensor_parallel import all_agree, require_whole_states
 from workbench.loading.tokenizer import Template, open_tokenizer
 from workbench.loading.verify import verify
-from workbench.models.chat_template import DEFAULT_DATE, said
+from workbench.models.chat_template import DEFAULT_DATE
 from workbench.models.diagnose import configuration_fault
 from workbench.models.dtype import AUTO, resolve_dtype
 from workbench.models.fingerprint import fingerprint_files
@@ -60,7 +63,7 @@ from workbench.settings.defaults import MOST_WAITING_BYTES, RESUME_BYTES
 from workbench.stream.model import only_first_layers
 
 Attention = Kernel
-Placement = Literal["device", "stream", "ndif"]
+Placement = Literal["device", "auto", "tensor", "stream", "ndif"]
 
 
 def load_model(
@@ -79,6 +82,7 @@ def load_model(
     day: date = DEFAULT_DATE,
     anew: bool = False,
     placement: Placement = "device",
+    max_memory: Mapping[str, str] | None = None,
     most_waiting_bytes: int = MOST_WAITING_BYTES,
     spill_folder: Path | None = None,
     resume_passes: Resume = "auto",
@@ -108,8 +112,12 @@ def load_model(
         revision: branch, tag or commit on the hub; meaningless for local files.
         day: the date that a chat template writes where it writes today's.
         anew: verify the model even if it was verified before.
-        placement: "device" to hold the whole model on one device, "stream" to read one layer after
-            another when passes need it (:mod:`workbench.loading.streamed`).
+        placement: "device" to hold the whole model on one device, "auto" to spread its layers over
+            all (:mod:`workbench.loading.device_map`), "tensor" to split its matrices over the
+            processes of torchrun (:mod:`workbench.loading.tensor_parallel`), "stream" to read one
+            layer after another when passes need it (:mod:`workbench.loading.streamed`).
+        max_memory: with "auto", the most that weights may take on a device, as {"0": "20GiB"}; None
+            for what is free.
         most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold in
             memory; beyond it they wait in files.
         spill_folder: of these files; None for the system's temporary ones.
@@ -123,12 +131,12 @@ def load_model(
             network, no chat template or one that opens replies elsewhere than it writes them
             (:mod:`workbench.models.opening`), ...
     """
-    torch_device = _torch_device(device)
+    torch_device = process_device() if placement == "tensor" else named_device(device)
     resolve_dtype(dtype, torch_device)
-    streamed, served = placement == "stream", placement == "ndif"
-    computed = resolve_precision(
-        "float32" if placement != "device" and precision == "auto" else precision, torch_device
-    )
+    streamed, split = placement == "stream", placement == "tensor"
+    served = placement == "ndif"
+    as_weights = precision == "auto" and placement not in ("device", "auto")
+    computed = resolve_precision("float32" if as_weights else precision, torch_device)
     scheme = scheme_named(quantize)
     source = find_source(spec, revision, cache_dir)
     with explain_errors(spec, source), task(f"loading {short_name(spec)}"):
@@ -172,6 +180,7 @@ def load_model(
                 scheme=scheme,
             )
         else:
+            resident |= placing_options(spec, config, torch_dtype, placement, max_memory, resident)
             model = read_in_memory(spec, source, config, **wanted, **resident)
     fingerprint = source.fingerprint or hub_commit(source)
     marks = _template_mark(chat_template, template) + ("" if scheme is None else f"+{quantize}")
@@ -182,6 +191,8 @@ def load_model(
     row = None if anew else read_certificate(whole)
     if row is None and streamed and not anew:
         row = read_certificate(first_layers)
+    if split and not all_agree(row is not None, torch_device):
+        row = None
     if row is None and served:
         with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
             row = stand_in_architecture(spec, model, attention)
@@ -200,7 +211,10 @@ def load_model(
             require_vocabulary(lm)  # the checks pad
             row = verify(lm).architecture
         lm = LanguageModel(model, tokenizer, row, **told)
-        write_certificate(first_layers if streamed else whole, row)
+        if is_first_process():
+            write_certificate(first_layers if streamed else whole, row)
+    if split:
+        require_whole_states(lm)
     if served:
         with explain_errors(spec, source):
             connect(
@@ -212,29 +226,6 @@ def load_model(
         return lm
     set_precision(lm, computed)
     return lm
-
-
-def _torch_device(name: str) -> torch.device:
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise WorkbenchError(
-            f"unknown device {name!r}: use auto, cpu, cuda, cuda:1, mps, ..."
-        ) from error
-    try:
-        torch.ones(1, device=device).item()
-    except (
-        Exception
-    ) as error:  # AssertionError, NotImplementedError, RuntimeError: each back end has its own
-        raise WorkbenchError(
-            f"the device {name!r} cannot be used on this machine ({said(error)}): set model.device "
-            "to auto or cpu"
-        ) from error
-    return device
 
 
 def _check_counts(spec: str, config: Any) -> None:

@@ -110,6 +110,7 @@ class Run:
                 trust_remote_code=model.trust_remote_code,
                 day=model.date,
                 placement=model.placement,
+                max_memory=model.max_memory,
                 most_waiting_bytes=model.waiting_bytes,
                 spill_folder=model.spill_folder,
                 resume_passes=model.resume_passes,

@@ -71,11 +71,19 @@ class ModelSettings(Settings):
         ),
     )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', ...")
-    placement: Literal["device", "stream", "ndif"] = Field(
+    placement: Literal["device", "auto", "tensor", "stream", "ndif"] = Field(
         "device",
         description=(
-            "device: all weights on one device; stream: one layer after another is read from the "
+            "device: all weights on one device; auto: layers on several; tensor: matrices split "
+            "over the processes of torchrun; stream: one layer after another is read from the "
             "files when passes need it, for models larger than memory; ndif: on a server"
+        ),
+    )
+    max_memory: dict[str, str] | None = Field(
+        None,
+        description=(
+            "with placement=auto, the most that weights take on a device, as {0: 20GiB, 1: 20GiB}; "
+            "none for nine tenths of what is free"
         ),
     )
     remote: str = Field(

@@ -14,7 +14,7 @@ therefore starts a new pool for every step.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -60,18 +60,42 @@ class MaskPool:
         start = int(self._places.integers(0, len(pool) - count + 1))
         return pool[start : start + count].view(x.shape)
 
+    def again(self) -> AbstractContextManager[None]:
+        """Return a context in which the masks that are drawn from now on are drawn once more."""
+        return self._as_it_was(self._masks, self._places, self._places.bit_generator.state)
+
+    @contextmanager
+    def _as_it_was(
+        self, masks: dict[torch.dtype, Tensor], places: np.random.Generator, state: Any
+    ) -> Iterator[None]:
+        now = self._masks, self._places, self._places.bit_generator.state
+        self._masks, self._places = masks, places
+        self._places.bit_generator.state = state
+        try:
+            yield
+        finally:
+            self._masks, self._places = now[:2]
+            self._places.bit_generator.state = now[2]
+
 
 class PooledDropout(nn.Module):
     """Inverted dropout with masks from a pool."""
 
     def __init__(self, pool: MaskPool) -> None:
         super().__init__()
-        self._pool = pool
+        self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self._pool.threshold == 0:
+        if not self.training or self.pool.threshold == 0:
             return x
-        return x * self._pool.mask(x)
+        return x * self.pool.mask(x)
+
+
+def pool_of(model: nn.Module) -> MaskPool | None:
+    """Return the pool that the dropout layers of ``model`` draw from; None without one."""
+    found = (module for module in model.modules() if isinstance(module, PooledDropout))
+    layer = next(found, None)
+    return None if layer is None else layer.pool
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from workbench.models.moved_bytes import moved
 from workbench.stream.spill import SpillFolder
 
 
@@ -55,7 +56,13 @@ class FrozenStates:
             )
             return
         self.bytes += size
-        self._rows[number] = states.to("cpu", copy=True)
+        self._rows[number] = _copied(states)
+
+
+def _copied(states: Tensor) -> Tensor:
+    """Return a copy in the computer's main memory, never a view of a batch."""
+    found = moved(states, torch.device("cpu"))
+    return found.clone() if found is states else found
 
 
 def own_states(states: Tensor, begins: Sequence[int], sizes: Sequence[int]) -> list[Tensor]:
@@ -76,4 +83,4 @@ def placed(
     out = parts[0].new_zeros(len(parts), columns, parts[0].shape[1])
     for row, part, begin in zip(out, parts, begins, strict=True):
         row[begin : begin + len(part)] = part
-    return out.to(device)
+    return moved(out, device)

@@ -23,8 +23,10 @@ from torch import nn
 from transformers import TrainingArguments
 
 from workbench.compat import attention_kernel
+from workbench.compat_processes import alone_in_training, make_whole
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
+from workbench.files.processes import launched_processes
 from workbench.models import LanguageModel
 from workbench.teach.adapter import (
     add_adapter,
@@ -107,13 +109,22 @@ def train_adapter(
         tuned.model.add_module("extra", extra_module)
     try:
         passes = Passes(
-            tuned, examples, reply, first, settings.activation_cache_bytes, extra_tokens
+            tuned,
+            examples,
+            reply,
+            first,
+            settings.activation_cache_bytes,
+            extra_tokens,
+            settings.gradient_checkpointing,
         )
         checkpoints = folder / "checkpoints"
         with (
+            alone_in_training(tuned.base()),
             _masks(tuned, settings) as pool,
             trained_layers(tuned, passes.first, settings.resident_bytes) as read_each_step,
         ):
+            # Layers that are read each step are computed again on the way back anyway.
+            passes.checkpointing = passes.checkpointing and not read_each_step
             size = largest_input(passes, settings.batch_size) if read_each_step else 0
             renewed = [RenewMasks(pool, 2 * size)] if pool else []
             trainer = _trainer(passes, read_each_step, pool)(
@@ -167,6 +178,8 @@ def _train(
     with _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
         passes.fill(settings.batch_size * max(passes.sizes), f"{description}: the layers below")
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    if launched_processes() > 1:
+        make_whole(tuned.model)
     return [
         {
             "step": row["step"],
@@ -199,9 +212,15 @@ def first_layer(settings: TeachSettings, n_layers: int) -> int:
 def _arguments(
     settings: TeachSettings, folder: Path, device: torch.device, seed: int
 ) -> TrainingArguments:
+    processes = launched_processes()
+    if settings.batch_size % processes:
+        raise WorkbenchError(
+            f"teach.batch_size is {settings.batch_size}, which does not divide over {processes} "
+            "processes; set it to a multiple of them."
+        )
     return TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // processes,
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,

@@ -15,6 +15,7 @@ apart, and is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,8 +25,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.compat_processes import process_count
 from workbench.errors import WorkbenchError
+from workbench.files.processes import launched_processes
 from workbench.models import LanguageModel
+from workbench.models.dispatch import layer_devices
+from workbench.models.moved_bytes import moved
 from workbench.models.room import require_room_for
 from workbench.stream.layer_tape import repeated_around
 from workbench.stream.model import stream_of
@@ -36,6 +41,7 @@ from workbench.teach.batch_layout import (
     reply_columns,
     shared_columns,
 )
+from workbench.teach.checkpointed_layers import checkpoint_layers
 from workbench.teach.examples import Example
 from workbench.teach.lower_states import FrozenStates, own_states, placed
 from workbench.teach.skip_columns import skip_unused_columns
@@ -87,6 +93,7 @@ class Passes:
         sizes: tokens that each example costs in a step, without the shared ones.
         extra_tokens: tokens of forward passes that the loss makes for each example; they are
             counted here and made there.
+        checkpointing: layers are computed again on the way back.
         lengths: the part of ``sizes`` that is its prompt's. The order depends on these alone: the
             number of a target's nodes tells what it is, and a step with only one target trains a
             level only.
@@ -100,14 +107,18 @@ class Passes:
         first: int,
         most_bytes: int,
         extra_tokens: Sequence[int] = (),
+        checkpointing: bool = False,
     ) -> None:
         require_teachable(lm)
         self.lm, self.examples, self.reply = lm, examples, reply
         self.first = first if lm.architecture.independent else 0
+        self.checkpointing = checkpointing
         self.extra_tokens = extra_tokens or [0] * len(examples)
-        self.shared = (
-            common_prefix([example.prompt for example in examples]) if reply is None else ()
-        )
+        # Where weights are shared out (FSDP), gradients through keys and values alone would not
+        # bring a layer's weights back before its backward.
+        shared_out = launched_processes() > 1 and process_count(lm.base()) == 1
+        one_row = reply is None and not shared_out
+        self.shared = common_prefix([example.prompt for example in examples]) if one_row else ()
         self.lengths = [self._length(example) for example in examples]
         self.sizes = [
             length + e.tree.size for length, e in zip(self.lengths, examples, strict=True)
@@ -153,7 +164,7 @@ class Passes:
         if not self.shared:
             return self._run(model, columns, cache, self._states(numbers, columns))
         begun = PromptCache(len(self.shared))
-        below = None if self.first == 0 else self._shared_below().to(self.lm.device)
+        below = None if self.first == 0 else self._shared_below()
         shared = partial(self._run, model, shared_columns(self.lm, self.shared), begun, below)
         states = self._states(numbers, columns)
         return run_together(
@@ -164,9 +175,15 @@ class Passes:
         total = columns.tokens.shape[1]
         kept = 0 if cache is None else cache.get_seq_length()
         require_room_for(self.lm, columns.positions, total, kept)
+        last = layer_devices(self.lm)[-1]  # where the places are chosen
+        skipped = partial(skip_unused_columns, self.lm, columns.real, columns.places)
         with (
             forward_from_layer(self.lm, self.first, states),
-            repeated_around(partial(skip_unused_columns, self.lm, columns.real, columns.places)),
+            repeated_around(skipped),
+            # The shared row's pass, which carries no loss, makes keys and values.
+            checkpoint_layers(self.lm, self.first, skipped)
+            if self.checkpointing and columns.places
+            else nullcontext(),
         ):
             return model(
                 input_ids=columns.tokens,
@@ -174,7 +191,7 @@ class Passes:
                 attention_mask=columns.mask,
                 past_key_values=cache,
                 use_cache=cache is not None,
-                logits_to_keep=torch.arange(total - columns.places, total, device=self.lm.device),
+                logits_to_keep=torch.arange(total - columns.places, total, device=last),
             ).logits.float()
 
     def _columns(self, numbers: Sequence[int], first: int) -> tuple[Columns, PromptCache | None]:
@@ -199,9 +216,12 @@ class Passes:
         missing = [number for number in numbers if number not in self.frozen]
         anew = dict(zip(missing, self._below(missing), strict=True)) if missing else {}
         parts = [
-            anew[number].cpu() if number in anew else self.frozen[number] for number in numbers
+            moved(anew[number], torch.device("cpu")) if number in anew else self.frozen[number]
+            for number in numbers
         ]
-        return placed(parts, columns.begins, columns.tokens.shape[1], self.lm.device)
+        return placed(
+            parts, columns.begins, columns.tokens.shape[1], layer_devices(self.lm)[self.first]
+        )
 
     def _below(self, numbers: Sequence[int]) -> list[Tensor]:
         """Return the states [own columns, width] after layer ``first`` - 1 of some examples."""

@@ -27,6 +27,8 @@ from transformers import DynamicCache
 
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
+from workbench.models.dispatch import layer_devices
+from workbench.models.moved_bytes import moved
 from workbench.stream.model import stream_of
 from workbench.stream.rounds import run_together
 from workbench.stream.spill import SpillFolder
@@ -143,6 +145,7 @@ class PrefixCache:
             ):
                 held.update(found)
         cache, lengths = PromptCache(prompts.columns), [len(row) for row in tokens]
+        devices = layer_devices(lm)
         beginning = self.begin(lm)
         for layer in range(first, len(held[0])):
             pairs = [held[index][layer] for index in range(len(rows))]
@@ -155,7 +158,7 @@ class PrefixCache:
                 )
                 for side in (0, 1)
             )
-            cache.kept[layer] = (keys.to(lm.device), values.to(lm.device))
+            cache.kept[layer] = (moved(keys, devices[layer]), moved(values, devices[layer]))
         return CachedPrompts(prompts, cache, {}, 0)
 
     def _batches(self, indices: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -237,7 +240,8 @@ class ExtendableCache(DynamicCache):
             keys, values = self._waiting.pop(layer_idx)
             rows = len(key_states)
             keys, values = (
-                states.to(key_states).expand(rows, -1, -1, -1) for states in (keys, values)
+                moved(states, key_states.device).to(key_states.dtype).expand(rows, -1, -1, -1)
+                for states in (keys, values)
             )
             super().update(keys, values, layer_idx)
         return super().update(key_states, value_states, layer_idx, *args, **kwargs)

@@ -22,6 +22,7 @@ from transformers import Cache
 
 from workbench.models import LanguageModel
 from workbench.models.invocation import invoke_adapter_from
+from workbench.models.moved_bytes import moved
 from workbench.trace.decoder import decode
 from workbench.trace.edits import ColumnWrite, Recording, gather_columns, hook_transforms
 from workbench.trace.forward import check_writes, run_joint
@@ -57,7 +58,8 @@ class PromptCache(Cache):
             return key_states, value_states
         rows = len(key_states)
         keys, values = (
-            kept.to(key_states).expand(rows, -1, -1, -1) for kept in self.kept[layer_idx]
+            moved(kept, key_states.device).to(key_states.dtype).expand(rows, -1, -1, -1)
+            for kept in self.kept[layer_idx]
         )
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
@@ -150,7 +152,7 @@ def forward_tail(
             states = gather_columns(
                 kept.states[layer], tail.source_column[:, before:after] - kept.lowest
             )
-            return torch.cat([hidden[:, :before], states.to(hidden.device)], dim=1)
+            return torch.cat([hidden[:, :before], moved(states, hidden.device)], dim=1)
 
         return appended
 

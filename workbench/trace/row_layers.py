@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from workbench.models.moved_bytes import moved
 from workbench.stream.spill import SpillFolder
 from workbench.trace.layout import Prompts
 from workbench.trace.prompt_cache import PromptCache
@@ -51,9 +52,8 @@ def row_of(
         pairs = [(layer.keys, layer.values) for layer in cache.layers]
 
     def part(states: Tensor) -> Tensor:
-        return (
-            states[index].index_select(1, columns.to(states.device)).to(dtype=dtype, device="cpu")
-        )
+        own = states[index].index_select(1, moved(columns, states.device)).to(dtype=dtype)
+        return moved(own, torch.device("cpu"))
 
     return tuple((part(keys), part(values)) for keys, values in pairs)
 
