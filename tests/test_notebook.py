@@ -70,8 +70,10 @@ def test_a_cells_parameters_give_way_and_results_stand_beside_the_analyses_folde
         run_experiment("steering", parameters)
     places = {"runs": tmp_path / "runs", "figures": tmp_path / "figures", "parameters": parameters}
     assert asked == [("steering", {"random": 1, "layers": 2}, places)] * 2
-    # A notebook's own command line is the kernel's.
+    # A notebook's own command line is the kernel's. Bars are drawn by widgets there, which print
+    # where no kernel takes them, and what is printed while bars stand is drawn above them.
     monkeypatch.setattr(notebook, "NOTEBOOK", True)
+    monkeypatch.setattr("IPython.display.display", lambda *shown, **how: None)
     run_experiment("steering", parameters)
     assert asked[-1][1] == {"random": 1, "layers": 9}
 

@@ -26,10 +26,11 @@ from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.patch.controls import CONDITIONS, derangement
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.questions import Question
-from workbench.teach.adapter import adapter_off, save_adapter
+from workbench.teach.adapter import save_adapter
 from workbench.trace.backends import engine
 
 

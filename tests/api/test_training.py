@@ -13,8 +13,9 @@ from workbench.config import TeachSettings
 from workbench.elicit.readout import read_confidence
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.models.share_weights import share_weights
-from workbench.teach.adapter import adapter_off, load_adapter, remove_adapter
+from workbench.teach.adapter import load_adapter, remove_adapter
 
 SETTINGS = TeachSettings(epochs=4, learning_rate=5e-3)
 

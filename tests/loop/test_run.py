@@ -12,6 +12,7 @@ from workbench.config import RunConfig
 from workbench.elicit import conversation
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
+from workbench.loading.remote import RemoteAccess
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.run import ModelHolder, Run
 from workbench.models import LanguageModel
@@ -52,8 +53,12 @@ def test_the_model_is_loaded_once_as_configured(
         "trust_remote_code": False,
         "day": date(2025, 1, 1),
         "placement": "device",
+        "max_memory": None,
         "most_waiting_bytes": 4_000_000_000,
         "spill_folder": None,
+        "resume_passes": "auto",
+        "resume_bytes": 50_000_000_000,
+        "remote": RemoteAccess(),
     }
     assert asked == [((writable.config.model.name,), options)]
 

@@ -142,6 +142,9 @@ def test_what_finds_no_room_lies_in_files(
 def test_dropout_draws_what_it_draws_in_memory_in_steps_of_one_batch(
     make_pair: Callable[..., Any], tmp_path: Path
 ) -> None:
+    """On replies: what all conversations begin with passes each layer with the batch, and in memory
+    before it, so that the two draw from one pool in another order.
+    """
     lm, streamed, _ = make_pair("llama")
     settings = SETTINGS.model_copy(
         update={
@@ -150,8 +153,8 @@ def test_dropout_draws_what_it_draws_in_memory_in_steps_of_one_batch(
         }
     )
     cramped = settings.model_copy(update={"resident_bytes": 0})
-    found = trained(streamed, tmp_path / "streamed", cramped, "conversation")
-    assert_same(found, trained(lm, tmp_path / "device", settings, "conversation"))
+    found = trained(streamed, tmp_path / "streamed", cramped, "reply")
+    assert_same(found, trained(lm, tmp_path / "device", settings, "reply"))
 
 
 def test_an_adapter_from_the_first_layer_on_the_embedding_too(

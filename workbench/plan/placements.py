@@ -27,6 +27,8 @@ from workbench.plan.stage_plans import StagePlan
 
 SPLIT_EFFICIENCY = 0.8
 """Share of products' rate that is left when every layer is split over devices of one machine."""
+STREAM_OVERHEAD = 1.1
+"""What a pass of a streamed model took of one in memory (``workbench bench stream``)."""
 FILE_SHARE = 0.7
 """Share of main memory in which the system holds files at the most."""
 PROBE_RATE = 5e10
@@ -155,8 +157,10 @@ def _stream(asked: _Asked) -> Placed:
     in_main = machine.main is not None and layer * shape.layers < FILE_SHARE * machine.main
     bus = machine.device.bandwidth if machine.device.on_cpu else machine.device.host
     rate = bus if in_main else min(machine.disk, bus)
-    read: dict[str, float] = {}
-    seconds: dict[str, float] = {}
+    # Files that main memory can hold are read from the disk once all the same.
+    first = formats.outside(shape) + (layer * shape.layers if in_main else 0.0)
+    read: dict[str, float] = {"load": first}
+    seconds = {"load": first / machine.disk}
     held = 0.0
     for stage in stages:
         # What does not fit into the bound lies in files, and passes by once a round.
@@ -165,7 +169,7 @@ def _stream(asked: _Asked) -> Placed:
         read[stage.name] = layer * sum(rounds)
         held = max(held, trained + stage.memory.working + stage.memory.cache / shape.layers)
         moved = read[stage.name] / rate + spilled * len(rounds) / machine.disk
-        seconds[stage.name] = max(moved, asked.compute(rates, stage))
+        seconds[stage.name] = max(moved, STREAM_OVERHEAD * asked.compute(rates, stage))
     device = formats.outside(shape) + 2 * layer + held
     waiting = min(asked.waiting_bytes, max((s.waiting for s in stages), default=0.0))
     main = max((stage.memory.main for stage in stages), default=0.0) + waiting
