@@ -36,6 +36,7 @@ from workbench.cli.models import models
 from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.patch import patch
 from workbench.cli.settings import settings
+from workbench.cli.show import show
 from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
 from workbench.cli.terminal import bars, no_notices, show_summary
@@ -212,6 +213,7 @@ app.command("baselines")(baselines)
 app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
 app.command("settings")(settings)
+app.command("show")(show)
 
 
 bench.command("sweep")(bench_sweep)
