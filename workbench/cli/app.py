@@ -20,6 +20,7 @@ from workbench.cli.bench import measure as bench_measure
 from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
+from workbench.cli.bench_live import live as bench_live
 from workbench.cli.bench_probes import probes as bench_probes
 from workbench.cli.bench_probes import states as bench_states
 from workbench.cli.bench_quantised import quantised as bench_quantised
@@ -227,3 +228,4 @@ bench.command("quantised")(bench_quantised)
 bench.command("stream")(bench_stream)
 bench.command("probes")(bench_probes)
 bench.command("states")(bench_states)
+bench.command("live")(bench_live)

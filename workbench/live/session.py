@@ -206,7 +206,7 @@ def open_session(
     Raises:
         WorkbenchError: for a run that has not finished, and what is neither a run nor a model.
     """
-    if (runs / name / "config.json").exists():
+    if Path(name).name == name and (runs / name / "config.json").exists():
         if not is_complete(runs / name):
             raise WorkbenchError(f"The run in {runs / name} has not finished; run it again first.")
         run = open_run(runs / name, figures / name)
