@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,7 +69,9 @@ def visit_bench(browser: Any, bench: str) -> Iterator[Callable[..., Any]]:
         page.on("dialog", lambda dialog: (problems.append("a dialog"), dialog.dismiss()))
         page.on(
             "request",
-            lambda r: None if r.url.startswith((bench, "data:", "blob:")) else problems.append(r.url),
+            lambda r: (
+                None if r.url.startswith((bench, "data:", "blob:")) else problems.append(r.url)
+            ),
         )
         page.goto(bench + fragment)
         page.wait_for_selector("form")
@@ -124,10 +127,12 @@ def test_a_dragged_range_fills_with_true_patches(
     words.locator("[data-token='9']").hover()
     words.locator("[data-token='10']").hover()
     page.mouse.up()
-    page.wait_for_function("document.querySelector('#share')?.textContent === '100'")
+    page.locator("#share", has_text=re.compile("^100$")).wait_for()
     page.locator("#grid pre.code").wait_for(state="attached")
     shown = [float(row[3]) for row in cells(page, "grid")]
-    found = wb.patch_map(session.lm, PAIR[0], PAIR[1], read=("1", "2"), at=[8, 9, 10], controls=False)
+    found = wb.patch_map(
+        session.lm, PAIR[0], PAIR[1], read=("1", "2"), at=[8, 9, 10], controls=False
+    )
     assert shown == pytest.approx((found.patched[0] - found.base[0]).ravel().tolist(), abs=1e-5)
     assert page.locator("#grid .js-plotly-plot").count() == 1
 
@@ -139,7 +144,7 @@ def test_keys_alone_choose_a_range_and_a_link_leads_back(visit_bench: Callable[.
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Shift+ArrowLeft")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#share')?.textContent === '100'")
+    page.locator("#share", has_text=re.compile("^100$")).wait_for()
     assert words.locator("[aria-pressed='true']").count() == 2
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
@@ -148,10 +153,12 @@ def test_keys_alone_choose_a_range_and_a_link_leads_back(visit_bench: Callable[.
     again = visit_bench(page.evaluate("location.hash"))
     again.wait_for_selector("#curve .js-plotly-plot")
     page.locator("#history button").last.click()
-    page.wait_for_function("document.querySelector('#share')?.textContent === '100'")
+    page.locator("#share", has_text=re.compile("^100$")).wait_for()
 
 
-def test_distribution_direction_and_generation(visit_bench: Callable[..., Any]) -> None:
+def test_distribution_direction_and_generation(
+    visit_bench: Callable[..., Any], session: Session
+) -> None:
     page = visit_bench()
     words = ask(page)
     words.locator("[data-token]").last.click()
@@ -166,8 +173,11 @@ def test_distribution_direction_and_generation(visit_bench: Callable[..., Any]) 
     along = {float(row[0]): float(row[1]) for row in cells(page, "slider")}
     assert along[1.0] == pytest.approx(swapped, rel=1e-3)
     page.get_by_role("button", name="Generate under the patch").click()
-    page.locator("table[data-kind=generated]").wait_for(state="attached")
-    assert page.locator("#after-text").text_content()
+    code = page.locator("#change pre.code", has_text="generate_patched")
+    code.wait_for(state="attached")
+    names: dict[str, Any] = {}
+    exec(code.text_content(), names)
+    assert page.locator("#after-text").text_content() == session.lm.tokenizer.decode(names["value"])
 
 
 def test_exports_are_the_view_s_numbers_and_code(
@@ -178,7 +188,7 @@ def test_exports_are_the_view_s_numbers_and_code(
     page.get_by_text("noise floor").wait_for()
     for button, ending in (("CSV", "csv"), ("Notebook", "ipynb"), ("PNG", "png")):
         with page.expect_download() as download:
-            page.locator("#curve").get_by_role("button", name=button).click()
+            page.locator("#curve").get_by_role("button", name=button, exact=True).click()
         download.value.save_as(tmp_path / f"curve.{ending}")
     lines = (tmp_path / "curve.csv").read_text().splitlines()
     assert lines[0] == "condition,layer,reading"

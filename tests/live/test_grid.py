@@ -20,7 +20,11 @@ def test_every_layer_comes_once_and_the_ends_come_first(count: int) -> None:
 
 
 def test_layers_of_thirty() -> None:
-    assert coarse_to_fine(30)[:3] == [[0, 8, 16, 24, 29], [4, 12, 20, 28], [2, 6, 10, 14, 18, 22, 26]]
+    assert coarse_to_fine(30)[:3] == [
+        [0, 8, 16, 24, 29],
+        [4, 12, 20, 28],
+        [2, 6, 10, 14, 18, 22, 26],
+    ]
 
 
 def test_agreement_is_of_the_cells_that_are_true() -> None:

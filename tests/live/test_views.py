@@ -16,7 +16,7 @@ from workbench.live.views import view_lines
 
 READ = {"kind": "texts", "first": "1", "second": "2"}
 SCALE = {"kind": "scale", "format": None}
-SWAP = {"kind": "swap", "layer": 1, "position": 16}
+SWAP = {"kind": "swap", "layer": 1, "position": 11}
 
 
 def lines(session: Session, **request: Any) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def test_a_grid_ends_in_true_patches_of_every_cell(
         SWAP,
         SWAP | {"component": "heads", "head": 2},
         SWAP | {"component": "values"},
-        {"kind": "steer", "layer": 2, "position": 16, "direction": "difference", "length": 1.5},
+        {"kind": "steer", "layer": 2, "position": 11, "direction": "difference", "length": 1.5},
         {"kind": "project", "layer": 2, "position": 10, "direction": "difference"},
     ],
 )
@@ -85,7 +85,7 @@ def test_a_swap_is_the_cell_of_the_map(session: Session, pair: dict[str, Any]) -
     (line,) = lines(session, view="outcome", pair=pair, read=READ, change=SWAP)
     found = wb.patch_map(
         session.lm, pair["base"]["text"], pair["donor"]["text"],
-        read=("1", "2"), at=16, layers=[1], over="layer", controls=False,
+        read=("1", "2"), at=11, layers=[1], over="layer", controls=False,
     )  # fmt: skip
     assert line["value"] == pytest.approx(float(found.patched[0, 0]), abs=1e-5)
 
@@ -94,7 +94,7 @@ def test_the_whole_difference_is_the_swap_and_no_length_changes_nothing(
     session: Session, pair: dict[str, Any]
 ) -> None:
     (moved,) = lines(
-        session, view="slider", pair=pair, read=READ, layer=1, position=16,
+        session, view="slider", pair=pair, read=READ, layer=1, position=11,
         direction="difference", lengths=[0.0, 1.0, 2.0],
     )  # fmt: skip
     (swapped,) = lines(session, view="outcome", pair=pair, read=READ, change=SWAP)

@@ -4,8 +4,8 @@ for all of them as true patches.
 The views are computed as the server computes them, without browser and network: a click at a token
 until the effect of all layers is there, and until its controls are too; a grid of 16 tokens by all
 layers until the estimates are there, and until every cell is a true patch. The conversation is a
-chat of some forty tokens. A click costs the tokens after it, so the first and the last of the grid's
-tokens are clicked.
+chat of some forty tokens. A click costs the tokens after it, so the first and the last of the
+grid's tokens are clicked.
 
 Seconds are those of this machine under its load, so the time of one plain forward of the
 conversation stands beside them; the bounds are for the default model on two free cores.

@@ -28,9 +28,7 @@ _IMPORTS = [
 ]
 
 
-def outcome(
-    session: Session, asked: Pair, pair: OpenPair, read: Read, change: Change
-) -> str:
+def outcome(session: Session, asked: Pair, pair: OpenPair, read: Read, change: Change) -> str:
     """Return the cell whose ``value`` is the readout under one change."""
     scale = isinstance(read, ScaleRead)
     return "\n".join(
@@ -78,7 +76,11 @@ def generated(session: Session, view: GenerateView, pair: OpenPair) -> str:
     ongoing = not isinstance(view.change, Swap) and view.change.position == length - 1
     lines = _branch(session, pair, view.change, "(size - len(rows[0]))")
     if ongoing:
-        body = ["def branch_of(size):", *(f"    {line}" for line in lines[-2:]), "    return branch"]
+        body = [
+            "def branch_of(size):",
+            *(f"    {line}" for line in lines[-2:]),
+            "    return branch",
+        ]
         lines = [*lines[:-2], *body]
     else:
         lines = [line.replace("(size - len(rows[0]))", "0") for line in lines]

@@ -191,9 +191,7 @@ def read_outcomes(
     return Outcomes(decoded, _outcomes(values.cpu().numpy(), shares[:, top].cpu().numpy()))
 
 
-def branch_maker(
-    session: Session, pair: OpenPair, change: Change
-) -> Callable[[int], Branch]:
+def branch_maker(session: Session, pair: OpenPair, change: Change) -> Callable[[int], Branch]:
     """Return the branch of a change for a text of so many tokens. Steering at the prompt's last
     token goes on at every token after it.
     """
@@ -218,9 +216,7 @@ def _outcomes(values: np.ndarray, shares: np.ndarray) -> tuple[Outcome, ...]:
     )
 
 
-def _state(
-    lm: LanguageModel, pair: OpenPair, site: Site, position: int, *, donor: bool
-) -> Tensor:
+def _state(lm: LanguageModel, pair: OpenPair, site: Site, position: int, *, donor: bool) -> Tensor:
     """Return the state [width] of one side at a token of the base, or at its partner."""
     ((ours, theirs),) = pair.places([position]).values()
     rows = (pair.donor_tokens if donor else pair.base_tokens).rows

@@ -178,9 +178,7 @@ def _estimates(
     return stacked, base, donor
 
 
-def _columns(
-    view: GridView, pair: OpenPair, given: dict[str, Any], count: int
-) -> list[str]:
+def _columns(view: GridView, pair: OpenPair, given: dict[str, Any], count: int) -> list[str]:
     if view.over == "position":
         return list(given["at"])
     return list(COMPONENTS) if view.over == "component" else [f"head {at}" for at in range(count)]

@@ -46,8 +46,7 @@ _FILES = {
 def make_app(session: Session, worker: Worker, address: Address) -> ASGIApp:
     """Return the application, guarded."""
     routes = [
-        Route(f"/{name}", partial(_file, name), methods=["GET"])
-        for name in (*_FILES, "plotly.js")
+        Route(f"/{name}", partial(_file, name), methods=["GET"]) for name in (*_FILES, "plotly.js")
     ]
     state = Starlette(
         routes=[
@@ -80,9 +79,7 @@ async def _view(session: Session, worker: Worker, request: Request) -> Response:
     return StreamingResponse(_lines(session, worker, page, view), media_type=LINES)
 
 
-async def _lines(
-    session: Session, worker: Worker, page: str, view: View
-) -> AsyncIterator[bytes]:
+async def _lines(session: Session, worker: Worker, page: str, view: View) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     waiting: asyncio.Queue[Line | None] = asyncio.Queue()
 

@@ -214,4 +214,3 @@ def open_session(
             yield Session(name, run.lm, tuned, run)
         return
     yield Session(name, load_model(name, device=device))
-

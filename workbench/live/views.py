@@ -132,9 +132,7 @@ def _curve_line(found: Sweep, code: list[str]) -> Line:
 def _outcome(session: Session, view: OutcomeView, pair: OpenPair) -> Line:
     numbers = scale_of(session, pair.lm, view.read)
     nodes = 0 if numbers is None else numbers.trie.tree.size
-    found = read_outcomes(
-        session, pair, view.read, [branch_of(session, pair, view.change, nodes)]
-    )
+    found = read_outcomes(session, pair, view.read, [branch_of(session, pair, view.change, nodes)])
     before, after = found.each
     return plain(
         {
@@ -214,4 +212,3 @@ def _generated(session: Session, view: GenerateView, pair: OpenPair) -> Iterator
             after += [] if patched_token is None else [patched_token]
             yield line(False)
     yield line(True)
-

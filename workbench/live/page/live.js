@@ -177,9 +177,9 @@
     const steps = [...LENGTHS.filter((each) => each < 0), 0, ...LENGTHS.filter((each) => each > 0)];
     return html`<h1>Live bench: ${info.name === "default" || info.name === info.model ? info.model : `${info.name} (${info.model})`}</h1>
       <form class="card" onSubmit=${(event) => { event.preventDefault(); const now = { ...state, range: null }; set(now); look(now); }}>
-        <div class="panes"><section class="pane" aria-labelledby="patched"><h3 id="patched">Patched run</h3><${SideForm} name="patched" title="Run" side=${state.base} info=${info} change=${(base) => update({ base })} />
+        <div class="panes"><section class="pane" aria-labelledby="patched"><h2 id="patched">Patched run</h2><${SideForm} name="patched" title="Run" side=${state.base} info=${info} change=${(base) => update({ base })} />
           ${tokens && html`<${Words} label="Tokens of the patched run" tokens=${tokens.base} partners=${tokens.partners} differs=${differs} chosen=${state.range} choose=${(range) => choose(state, range)} />`}</section>
-        <section class="pane" aria-labelledby="giving"><h3 id="giving">Donor</h3><${SideForm} name="donor" title="States of" side=${state.donor} info=${info} change=${(donor) => update({ donor })} />
+        <section class="pane" aria-labelledby="giving"><h2 id="giving">Donor</h2><${SideForm} name="donor" title="States of" side=${state.donor} info=${info} change=${(donor) => update({ donor })} />
           ${tokens && html`<${Words} label="Tokens of the donor" tokens=${tokens.donor} partners=${[]} differs=${[]} chosen=${partnerRange.length ? partnerRange : null} />`}</section></div>
         <div class="options">
           <label>Read <select aria-label="readout" value=${state.read.kind} onChange=${(event) => update({ read: event.target.value === "texts" ? FIRST.read : { kind: "scale", format: info.format ? null : info.formats[0] } })}><option value="texts">texts</option><option value="scale">a confidence scale</option></select></label>
