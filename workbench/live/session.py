@@ -9,14 +9,17 @@ says nothing about meaning.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from workbench.api.donors import RecordedDonor
 from workbench.api.prompts import PromptTokens, encode_prompts
+from workbench.api.recorded_donor import record_donor
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.formats import format_named
 from workbench.errors import WorkbenchError
@@ -38,6 +41,8 @@ from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 
+MOST_RECORDED = 4
+
 
 @dataclass(frozen=True, eq=False)
 class Session:
@@ -54,6 +59,29 @@ class Session:
     tuned: LanguageModel | None = None
     run: Run | None = None
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD
+    _recorded: dict[str, RecordedDonor] = field(default_factory=dict, repr=False)
+
+    def donor(self, pair: Pair, read: Read, component: Any, over: Sequence[str]) -> RecordedDonor:
+        """Return the donor's run with the states of all tokens, so that a click does not run it
+        again; the last :data:`MOST_RECORDED` are kept.
+        """
+        wanted = (pair.donor.model_dump(), read.model_dump(), component, tuple(over))
+        key = json.dumps(wanted)
+        found = self._recorded.pop(key, None)
+        if found is None:
+            lm = self.model(pair.donor.model)
+            found = record_donor(
+                lm,
+                self.prompt(pair.donor),
+                read=self.readout(read),
+                over=over,
+                component=component,
+                tokens_per_forward=self.tokens_per_forward,
+            )
+        self._recorded[key] = found
+        while len(self._recorded) > MOST_RECORDED:
+            del self._recorded[next(iter(self._recorded))]
+        return found
 
     def model(self, which: str) -> LanguageModel:
         """Return the base or the tuned model.

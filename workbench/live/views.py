@@ -88,11 +88,12 @@ def _curve(session: Session, view: CurveView, pair: OpenPair) -> Iterator[Line]:
     numbers = scale_of(session, pair.lm, view.read)
     nodes = 0 if numbers is None else numbers.trie.tree.size
     tokens = pair.lm.n_layers * (pair.base_tokens.lengths[0] - view.position + nodes)
+    donor = session.donor(view.pair, view.read, view.component, ("layer",))
     for controls in (True,) if tokens <= QUICK_TOKENS else (False, True):
         found = sweep(
             pair.lm,
             pair.prompts,
-            pair.donor,
+            donor,
             read=read,
             at=places,
             component=view.component,
