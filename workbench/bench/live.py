@@ -27,8 +27,6 @@ from workbench.live.session import Session, open_pair
 from workbench.live.views import view_lines
 from workbench.loading import load_model
 from workbench.progress import track
-from workbench.trace.interventions import Patch
-from workbench.trace.packed import patch_branches
 
 POSITIONS = 16
 BOUNDS = {
@@ -100,12 +98,9 @@ def _arrivals(session: Session, request: dict[str, Any]) -> Iterator[float]:
 
 
 def _forward(session: Session, prompt: tuple[int, ...]) -> None:
-    nothing: list[list[Patch]] = []
-    patch_branches(session.lm, [prompt], nothing, _largest, tokens_per_forward=1)
-
-
-def _largest(logits: torch.Tensor) -> torch.Tensor:
-    return logits.amax(dim=-1)
+    tokens = torch.tensor([prompt], device=session.lm.device)
+    with torch.no_grad():
+        session.lm.model(input_ids=tokens, use_cache=False, logits_to_keep=1)
 
 
 def _side(country: str) -> dict[str, Any]:
