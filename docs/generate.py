@@ -347,6 +347,8 @@ def _bound(rule: Any) -> str:
 def _commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if hasattr(command, "commands"):
         for key in sorted(command.commands):
+            if command.commands[key].hidden:
+                continue
             yield from _commands(command.commands[key], f"{name} {key}".strip())
     else:
         yield name, command

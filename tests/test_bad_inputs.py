@@ -16,7 +16,7 @@ from workbench.cli.app import app
 
 TEACH = (
     "adapter_scope, target, target_std, lora, start_layer, start_layer_questions, start_layer_slope, "
-    "activation_cache_bytes, learning_rate, loraplus_lr_ratio, weight_decay, epochs, on_policy_steps, "
+    "activation_cache_bytes, resident_bytes, learning_rate, loraplus_lr_ratio, weight_decay, epochs, on_policy_steps, "
     "group_size, calibration_fraction, head, batch_size, gradient_accumulation_steps, checkpoint_steps"
 )
 GROUPS = (

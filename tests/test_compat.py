@@ -28,7 +28,7 @@ from transformers import (
     modeling_utils,
 )
 
-from workbench import compat
+from workbench import compat, compat_processes
 from workbench.models import LanguageModel
 
 ROOT = Path(__file__).parents[1]
@@ -39,12 +39,14 @@ def test_a_whole_model_has_one_process_and_transformers_counts_them_there(
     tiny_lm: LanguageModel,
 ) -> None:
     base = tiny_lm.base()
-    assert compat.process_count(base) == 1
+    assert compat_processes.process_count(base) == 1
     base._tp_size = 4
     # The public property of transformers reads the same attribute.
-    assert base.tp_size == compat.process_count(base) == 4
+    assert base.tp_size == compat_processes.process_count(base) == 4
     # Declared by transformers itself, so that it is set there and not only here.
-    assert PreTrainedModel._device_mesh is compat.process_mesh(base) is None
+    assert PreTrainedModel._device_mesh is base._device_mesh is None
+    assert compat_processes.split_plan(base, "model.layers.3.self_attn.q_proj") == "colwise"
+    assert compat_processes.split_plan(base, "model.norm") is None
     assert PreTrainedModel._tp_size is None
 
 
@@ -207,7 +209,7 @@ def test_no_other_module_uses_a_private_part_of_another_object() -> None:
     found = []
     for path in sorted((ROOT / "workbench").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
-        if name == "workbench/compat.py":
+        if name in ("workbench/compat.py", "workbench/compat_processes.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             private = None

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "workbench"
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("arrays", "compat", "errors", "progress"),
+    ("arrays", "compat", "compat_processes", "errors", "progress"),
     ("files",),
     ("settings",),
     ("config",),
@@ -30,7 +30,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("bottleneck",),
     ("loop", "api"),
     ("live",),
-    ("experiments", "bench"),
+    ("experiments",),
+    ("plan",),
+    ("bench",),
+    ("grid",),
     ("cli",),
     ("__main__", "notebook"),
 )

@@ -1,8 +1,9 @@
 """Use private parts of the libraries below, each in one place.
 
 transformers, PEFT, accelerate, TRL, torch and nnsight give the parts used here names with a leading
-underscore, so a new version may move them without notice. No other module of the package uses a
-private name of theirs, and ``tests/test_compat.py`` fails with the name of the one that moved.
+underscore, so a new version may move them without notice. No module of the package but this and
+:mod:`workbench.compat_processes` uses a private name of theirs, and ``tests/test_compat.py`` fails
+with the name of the one that moved.
 Nothing of the package is imported here: the module is on the lowest floor.
 """
 
@@ -16,16 +17,6 @@ from pathlib import Path
 from typing import Any
 
 _ONE_THREAD = "HF_DEACTIVATE_ASYNC_LOAD"
-
-
-def process_count(model: Any) -> int:
-    """Count the processes over which transformers split ``model``; 1 for a whole one."""
-    return int(getattr(model, "_tp_size", None) or 1)
-
-
-def process_mesh(model: Any) -> Any:
-    """Return the torch device mesh over which transformers split ``model``."""
-    return model._device_mesh
 
 
 def attention_kernel(model: Any) -> str:
@@ -124,6 +115,12 @@ class _Weight:
         return self.part[index]
 
 
+def hooks_of(module: Any) -> Iterator[Any]:
+    """Yield the hooks that run before and after a torch ``module``."""
+    yield from module._forward_pre_hooks.values()
+    yield from module._forward_hooks.values()
+
+
 def forget_adapters(model: Any) -> None:
     """Tell the transformers ``model`` that it carries no adapter of PEFT."""
     model._hf_peft_config_loaded = False
@@ -142,6 +139,11 @@ def is_moved_for_each_use(module: Any) -> bool:
 def version_of(tensor: Any) -> int:
     """Return how often ``tensor`` was changed in place, as autograd counts it."""
     return int(tensor._version)
+
+
+def viewed_tensor(tensor: Any) -> Any:
+    """Return the tensor that ``tensor`` is a view of; None where it is none."""
+    return tensor._base
 
 
 def has_bfloat16_units() -> bool:

@@ -20,12 +20,12 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from workbench.errors import WorkbenchError
+from workbench.settings.asking import ElicitSettings
 from workbench.settings.defaults import RESAMPLES
 from workbench.settings.errors import explained, names
 from workbench.settings.fields import Seed, Settings
 from workbench.settings.file import read_settings_file
 from workbench.settings.groups import (
-    ElicitSettings,
     MeasureSettings,
     ModelSettings,
     PatchSettings,

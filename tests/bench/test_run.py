@@ -9,12 +9,12 @@ import torch
 
 from workbench.bench import product_rate
 from workbench.bench.product_rate import Rates, measure_rates, product_kinds
-from workbench.bench.products import Pass, ProductShape
 from workbench.bench.run import bench_run
 from workbench.bench.run_page import table_rows, write_run_bench
 from workbench.loop import STAGES
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
+from workbench.plan.products import Pass, ProductShape
 
 SHAPE = ProductShape(layers=2, linear=100, attention=4, unembedding=30)
 

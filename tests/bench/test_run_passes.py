@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
-from workbench.bench.products import ProductShape
 from workbench.bench.run_passes import STAGE_PASSES
 from workbench.bench.run_tokens import RunTokens
 from workbench.loop import STAGES
@@ -16,6 +15,7 @@ from workbench.loop.confidence import (
     fill_prefixes,
 )
 from workbench.loop.run import Run
+from workbench.plan.products import ProductShape
 
 # Least and most of what torch counts over what is counted here. Above one: padding, rows that have
 # ended and stay in their batch. Below: the last layer of a step is not computed whole.

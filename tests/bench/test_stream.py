@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from workbench.bench.stream import PARTS, bench_stream
@@ -43,7 +44,7 @@ def test_streamed_passes_read_every_layer_once_and_give_the_same(tmp_path: Path)
 def test_a_checkpoint_has_the_shape_that_was_asked_for(tmp_path: Path, dtype: str) -> None:
     shape = replace(TINY, dtype=dtype)
     written = write_checkpoint(tmp_path, shape)
-    streamed, stream = open_streamed_shape(tmp_path, shape, 10**6)
+    streamed, stream = open_streamed_shape(tmp_path, shape, 10**6, torch.device("cpu"))
     whole = open_in_memory(tmp_path, shape, streamed)
     weights = {id(value): value for value in whole.model.parameters()}
     assert sum(v.numel() * v.element_size() for v in weights.values()) == written

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.bench.products import ProductShape
 from workbench.bench.sweep_passes import (
     SweptAdapter,
     computed_rows,
@@ -10,6 +9,7 @@ from workbench.bench.sweep_passes import (
     sweep_pass,
 )
 from workbench.patch.controls import CONDITIONS, layers_run
+from workbench.plan.products import ProductShape
 
 BY_NAME = {condition.name: condition for condition in CONDITIONS}
 SHAPE = ProductShape(layers=4, linear=400, attention=8, unembedding=50)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.files.locks import EXPIRED, HOLDER, LOCK, hold_folder, require_free
+from workbench.files.locks import EXPIRED, HOLDER, LOCK, find_holder, hold_folder, require_free
 
 HOLD = """
 import sys
@@ -106,3 +106,31 @@ def test_the_sign_of_life_is_renewed_while_the_folder_is_held(
         while (tmp_path / HOLDER).stat().st_mtime < 1 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert time.time() - (tmp_path / HOLDER).stat().st_mtime < 60
+
+
+def test_the_holder_is_found_without_the_lock_and_a_dead_one_is_not(tmp_path: Path) -> None:
+    assert find_holder(tmp_path) is None
+    process = other_process(tmp_path)
+    found = find_holder(tmp_path)
+    assert found is not None
+    assert found.pid == process.pid
+    process.kill()
+    while process.poll() is None:  # a process that nobody has waited for is dead as well
+        time.sleep(0.01)
+    assert (tmp_path / HOLDER).exists()
+    assert find_holder(tmp_path) is None
+    with hold_folder(tmp_path):
+        found = find_holder(tmp_path)
+        assert found is not None
+        assert found.pid == os.getpid()
+    assert find_holder(tmp_path) is None
+
+
+def test_another_machine_holds_a_folder_as_long_as_its_sign_of_life_is_young(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / LOCK).touch()
+    sign_of_life(tmp_path, "elsewhere 1234", age=EXPIRED - 20)
+    assert find_holder(tmp_path) is not None
+    sign_of_life(tmp_path, "elsewhere 1234", age=EXPIRED + 5)
+    assert find_holder(tmp_path) is None

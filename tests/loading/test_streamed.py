@@ -13,7 +13,10 @@ from workbench.elicit.ask import Replies, ask_texts
 from workbench.elicit.formats import format_named
 from workbench.errors import WorkbenchError
 from workbench.loading import load, load_model
+from workbench.loading.streamed import require_streamable
 from workbench.models import LanguageModel
+from workbench.models.quantisation import METHODS, method_of
+from workbench.models.quantise import SCHEMES
 from workbench.stream.model import stream_of
 
 MakeTiny = Callable[..., LanguageModel]
@@ -93,7 +96,9 @@ def test_what_was_verified_is_kept(
 
 def test_what_cannot_be_streamed_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match="quantised layers are not read one by one"):
-        load_model(str(tiny_folder), device="cpu", placement="stream", quantize="int8")
+        require_streamable("tiny", METHODS["gptq"], None, "float32")
+    with pytest.raises(WorkbenchError, match="nf4 makes modules of its own"):
+        require_streamable("tiny", None, SCHEMES["nf4"], "float32")
     with pytest.raises(WorkbenchError, match="multiplies in the dtype of its weights"):
         load_model(str(tiny_folder), device="cpu", placement="stream", precision="bfloat16")
     with pytest.raises(WorkbenchError, match=r"no folder .* to spill into"):
@@ -111,6 +116,66 @@ def test_it_computes_in_the_dtype_that_is_asked_for(tiny_folder: Path) -> None:
         expected, found = (m.base()(input_ids=ids, use_cache=False).logits for m in (lm, streamed))
     assert found.dtype == torch.bfloat16
     assert torch.equal(found, expected)
+    stream = stream_of(streamed)
+    assert stream is not None
+    stream.close()
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int4"])
+def test_layers_quantised_when_they_are_read_are_those_quantised_at_load(
+    make_tiny: MakeTiny, tmp_path: Path, scheme: str
+) -> None:
+    pytest.importorskip("torchao")
+    folder = saved(make_tiny(), tmp_path / "model")
+    options = {"device": "cpu", "precision": "float32", "quantize": scheme}
+    lm, streamed, plain = (
+        load_model(folder, cache_dir=tmp_path / "cache", **kind)
+        for kind in (options, {**options, "placement": "stream"}, {"device": "cpu"})
+    )
+    stream = stream_of(streamed)
+    assert stream is not None
+    assert method_of(streamed) == method_of(lm)
+    assert streamed.revision == lm.revision
+    with stream.filled(1):
+        held = [model.layers()[1].self_attn.q_proj.weight for model in (streamed, lm)]
+        assert type(held[0].data) is type(held[1].data)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        found, expected, other = (
+            m.base()(input_ids=ids, use_cache=False).logits for m in (streamed, lm, plain)
+        )
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    assert not torch.allclose(expected, other, atol=1e-4)
+    stream.close()
+
+
+def test_a_cached_hub_snapshot_is_read_as_a_folder_is(
+    make_tiny: MakeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache holds blobs by their hash, and snapshots with links to them; weights in shards
+    with an index; nothing else is asked for.
+    """
+    lm = make_tiny()
+    commit, place = "0123456789abcdef0123456789abcdef01234567", tmp_path / "hub" / "models--a--tiny"
+    for folder in ("blobs", "refs", f"snapshots/{commit}"):
+        (place / folder).mkdir(parents=True)
+    (place / "refs" / "main").write_text(commit)
+    whole = tmp_path / "whole"
+    lm.model.save_pretrained(whole, max_shard_size="40KB")
+    lm.tokenizer.save_pretrained(whole)
+    assert len(list(whole.glob("*.safetensors"))) > 1
+    for number, path in enumerate(sorted(whole.iterdir())):
+        blob = place / "blobs" / f"{number:040x}"
+        path.rename(blob)
+        (place / "snapshots" / commit / path.name).symlink_to(blob)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    streamed = load_model("a/tiny", device="cpu", placement="stream", cache_dir=tmp_path / "cache")
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        found, expected = (m.base()(input_ids=ids, use_cache=False).logits for m in (streamed, lm))
+    torch.testing.assert_close(found, expected, atol=5e-6, rtol=1e-6)
+    assert streamed.revision == commit
     stream = stream_of(streamed)
     assert stream is not None
     stream.close()

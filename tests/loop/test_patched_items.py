@@ -54,18 +54,25 @@ def test_work_by_hand(context: Run) -> None:
     assert context.lm.n_layers == 4
     reply = context.reply
     assert reply is not None
-    columns = 1 + context.scale_tokens.trie.tree.size
+    nodes = context.scale_tokens.trie.tree.size
+    columns = 1 + nodes
     everywhere, controls = 3 * 10 * columns + 10 * columns, 2 * 5 * columns
     random_position = 5 * (columns + len(reply) // 2)
-    assert work_per_question(context) == everywhere + controls + random_position
+    found = work_per_question(context.config.patch, 4, 0, nodes, len(reply))
+    assert found == everywhere + controls + random_position
     tokens = sum(len(each.tokens) for each in confidence_conversations(context))
     taught = context.stage("teach").facts()["tokens"]
-    assert work_before(context) == 4 * tokens + 2 * 2 * 4 * taught
+    assert work_before(tokens, taught, 4, 0) == 4 * tokens + 2 * 2 * 4 * taught
+    assert work_before(tokens, taught, 4, 3) == 4 * tokens + 2 * 2 * taught
 
 
 def test_more_are_patched_while_they_fit(context: Run) -> None:
     fitting = 20
-    share = (fitting + 0.5) * work_per_question(context) / work_before(context)
+    nodes, reply = context.scale_tokens.trie.tree.size, len(context.reply or ())
+    each = work_per_question(context.config.patch, 4, 0, nodes, reply)
+    tokens = sum(len(one.tokens) for one in confidence_conversations(context))
+    before = work_before(tokens, context.stage("teach").facts()["tokens"], 4, 0)
+    share = (fitting + 0.5) * each / before
     assert len(patched_items(with_patch(context, share=share))) == fitting
     assert len(patched_items(with_patch(context, share=share / 10))) == 8
     assert len(patched_items(with_patch(context, share=0))) == 8

@@ -22,12 +22,12 @@ from workbench.patch.branches import layer_sites, site_branches
 from workbench.patch.maps import token_log_probabilities
 from workbench.settings.groups import ModelSettings
 from workbench.teach.adapter import (
-    adapter_merged,
     add_adapter,
     load_adapter,
     remove_adapter,
     save_adapter,
 )
+from workbench.teach.merged_adapter import adapter_merged
 from workbench.trace.backends.lens import LensBackend
 from workbench.trace.backends.nnsight import NnsightBackend
 from workbench.trace.hooked_loop import loop_branches

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from tests.support.tiny_models import FAMILIES
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.stream.gates import LayerStream, gate_of, held_bytes
+from workbench.stream.gates import LayerStream, gate_of
+from workbench.stream.spill import held_bytes
 from workbench.stream.tasks import Task
 from workbench.trace.hooks import bypass_layers
 

@@ -25,7 +25,7 @@ def test_a_layer_is_filled_in_place_and_emptied(
     streamed, stream = make_streamed(lm)
     weights = stream.weights
     assert all(on_meta(layer) for layer in streamed.layers())
-    weights.fill(1)
+    weights.fill(1, 2)
     own = dict(lm.layers()[1].named_parameters())
     for name, value in streamed.layers()[1].named_parameters():
         assert not value.requires_grad
@@ -43,16 +43,16 @@ def test_bytes_and_reads_are_counted(make_tiny: MakeTiny, make_streamed: MakeStr
     of_layer = sum(value.numel() * 4 for value in lm.layers()[0].parameters())
     assert [weights.nbytes(layer) for layer in range(4)] == [of_layer] * 4
     for layer in range(4):
-        weights.fill(layer)
+        weights.fill(layer, layer + 1)
         weights.empty(layer)
     assert (counts.bytes_read, counts.reads, counts.passes) == (
         4 * of_layer,
         {0: 1, 1: 1, 2: 1, 3: 1},
         1,
     )
-    weights.fill(0)
+    weights.fill(0, 1)
     assert counts.passes == 2
-    weights.fill(0)  # in place already
+    weights.fill(0, 1)  # in place already
     weights.drop_ahead()
     assert counts.reads == {0: 2, 1: 2, 2: 1, 3: 1}  # the layer after it was read ahead
 
@@ -62,13 +62,13 @@ def test_what_was_read_ahead_for_nothing_is_dropped(
 ) -> None:
     _, stream = make_streamed(make_tiny())
     weights = stream.weights
-    weights.fill(2)  # reads 3 ahead
+    weights.fill(2, 3)  # reads 3 ahead
     weights.empty(2)
-    weights.fill(0)
+    weights.fill(0, 1)
     assert weights.is_filled(0)
     assert not weights.is_filled(3)
     weights.empty(0)
-    weights.fill(1)  # was read ahead
+    weights.fill(1, 2)  # was read ahead
     weights.drop_ahead()
     assert weights.counts.reads == {2: 2, 3: 1, 0: 1, 1: 1}
 
@@ -80,7 +80,7 @@ def test_weights_of_another_dtype_are_converted(make_tiny: MakeTiny, tmp_path: P
         "tiny", tmp_path, lm.model.config, dtype=torch.bfloat16, device=torch.device("cpu")
     )
     assert isinstance(weights, LayerWeights)
-    weights.fill(0)
+    weights.fill(0, 1)
     expected = lm.layers()[0].mlp.up_proj.weight.to(torch.bfloat16)
     assert torch.equal(model.model.layers[0].mlp.up_proj.weight, expected)
     assert model.model.embed_tokens.weight.dtype == torch.bfloat16

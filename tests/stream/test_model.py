@@ -6,10 +6,8 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.settings.teaching import LoraSettings
 from workbench.stream.gates import LayerStream
 from workbench.stream.model import only_first_layers, require_in_memory, stream_of
-from workbench.teach.adapter import add_adapter
 from workbench.trace.backends import engine
 
 MakeTiny = Callable[..., LanguageModel]
@@ -51,12 +49,8 @@ def test_a_streamed_model_knows_its_stream(
     assert stream_of(streamed) is None
 
 
-def test_adapters_and_other_libraries_refuse_it(
-    make_tiny: MakeTiny, make_streamed: MakeStreamed
-) -> None:
+def test_other_libraries_refuse_it(make_tiny: MakeTiny, make_streamed: MakeStreamed) -> None:
     streamed, _ = make_streamed(make_tiny())
-    with pytest.raises(WorkbenchError, match="an adapter needs every layer"):
-        add_adapter(streamed, LoraSettings())
     for name in ("nnsight", "transformer-lens"):
         with pytest.raises(WorkbenchError, match=f"The {name} backend needs every layer"):
             engine(name)(streamed)

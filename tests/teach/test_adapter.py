@@ -19,13 +19,13 @@ from workbench.models.adapter_switch import adapter_off
 from workbench.models.shrink import build
 from workbench.models.unembed import unembed
 from workbench.teach.adapter import (
-    adapter_merged,
     add_adapter,
     initialise_from,
     load_adapter,
     remove_adapter,
     save_adapter,
 )
+from workbench.teach.merged_adapter import adapter_merged
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 

@@ -15,7 +15,8 @@ from peft import IA3Config, LoraConfig, get_peft_model
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
-from workbench.teach.adapter import adapter_merged, load_adapter, remove_adapter
+from workbench.teach.adapter import load_adapter, remove_adapter
+from workbench.teach.merged_adapter import adapter_merged
 from workbench.trace.backends import engine
 
 MakeTiny = Callable[..., LanguageModel]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from transformers import DynamicCache
 
 import workbench.trace.prefix_cache
+from tests.support.streamed import stream_copy
 from workbench.config import LoraSettings
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter
@@ -18,6 +20,7 @@ from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts, without_last
 from workbench.trace.prefix_cache import ExtendableCache, PrefixCache
 from workbench.trace.prompt_cache import CachedPrompts
+from workbench.trace.row_layers import bytes_of
 
 MakeTiny = Callable[..., LanguageModel]
 TOKENS = [[5, 6, 7, 8, 9, 10, 11], [20, 21, 22], [30, 31, 32, 33, 34]]
@@ -250,3 +253,30 @@ def test_dropped_rows_leave_their_room_to_others(tiny_lm: LanguageModel) -> None
     with pytest.warns(UserWarning, match="model.kv_cache_bytes"):
         keep(tiny_lm, second, [41], [TOKENS[2]])
     assert 41 not in second
+
+
+@pytest.mark.parametrize("most_bytes", [10**9, 0])
+def test_a_streamed_model_is_read_once_for_all_rows(
+    make_tiny: MakeTiny, tmp_path: Path, most_bytes: int
+) -> None:
+    """What finds no room lies in files, where it does not count against the bound."""
+    lm = make_tiny()
+    streamed, stream = stream_copy(lm, tmp_path)
+    rows = [[9, 8, *range(20, 25 + n)] for n in range(5)]
+    found, expected = (PrefixCache(bound, 12, None, shared=(9, 8)) for bound in (most_bytes, 10**9))
+    found.fill(streamed, range(5), rows, "filling")
+    assert stream.weights.counts.reads == dict.fromkeys(range(lm.n_layers), 1)
+    assert not found.full
+    expected.fill(lm, range(5), rows, "filling")
+    caches = [
+        cache.kept(model, np.arange(5), rows).cache
+        for cache, model in ((found, streamed), (expected, lm))
+    ]
+    for layer in range(lm.n_layers):
+        for got, wanted in zip(*(cache.kept[layer] for cache in caches), strict=True):
+            assert torch.equal(got, wanted)
+    assert stream.weights.counts.passes == 1
+    held = found.bytes
+    found.drop(range(5))
+    assert found.bytes == (held if most_bytes == 0 else bytes_of(found.begin(streamed)))
+    stream.close()

@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
-
 from workbench.errors import WorkbenchError
+from workbench.loading.stand_in import character_tokenizer
 from workbench.loading.verify import verify
 from workbench.models import LanguageModel, derive_architecture
 from workbench.models.chat_template import said
@@ -31,7 +29,6 @@ from workbench.trace.sites import COMPONENTS
 
 Outcome = Literal["packed", "loop", "refused", "not built"]
 OUTCOMES: tuple[Outcome, ...] = ("packed", "loop", "refused", "not built")
-FIRST_CHARACTER = 32
 
 
 @dataclass(frozen=True)
@@ -86,12 +83,3 @@ def inspect_family(family: str) -> FamilySupport:
     lacks = tuple(c for c in COMPONENTS if missing_component_reason(lm, c))
     outcome: Outcome = "packed" if lm.architecture.packable else "loop"
     return FamilySupport(family, whole, outcome, lacks, lm.architecture.why_not)
-
-
-def character_tokenizer() -> PreTrainedTokenizerFast:
-    """Build a tokenizer with a token for each printable character of ASCII, and one that pads."""
-    characters = [chr(code) for code in range(FIRST_CHARACTER, 127)]
-    words = {"[PAD]": 0} | {character: 3 + n for n, character in enumerate(characters)}
-    backend = Tokenizer(models.WordLevel(words, unk_token="[PAD]"))
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]")

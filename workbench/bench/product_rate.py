@@ -17,10 +17,10 @@ from itertools import cycle
 import torch
 from torch import Tensor, nn
 
-from workbench.bench.products import Pass, ProductShape, layer_matrices
 from workbench.bench.timing import synchronise
 from workbench.models import LanguageModel
 from workbench.models.unembed import chunk_rows
+from workbench.plan.products import Pass, ProductShape, layer_matrices
 from workbench.progress import track
 
 LEAST_SECONDS = 0.3

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from workbench.bench.product_rate import measure_rates
-from workbench.bench.products import Pass, ProductShape
 from workbench.bench.run_passes import STAGE_PASSES
 from workbench.bench.run_tokens import RunTokens
 from workbench.loop import STAGES
 from workbench.loop.run import Run
 from workbench.models.quantisation import require_plain_weights
+from workbench.plan.products import Pass, ProductShape
 from workbench.progress import track
 
 

@@ -2,7 +2,7 @@
 of its model.
 
 An uninterrupted run is counted: what a resumed one computes again for its caches is left out.
-Counted is what the algorithm needs, as :mod:`workbench.bench.products` says, with two
+Counted is what the algorithm needs, as :mod:`workbench.plan.products` says, with two
 simplifications: the last layer of a training step is counted whole, and what precedes the reply is
 taken as kept for all questions though memory may hold it for some alone. A patched layer counts
 where an adapter that begins at its first layer gives the donor another state. Stages that fit
@@ -17,7 +17,6 @@ from dataclasses import replace
 import numpy as np
 from safetensors.numpy import load_file
 
-from workbench.bench.products import Pass, ProductShape, whole_pass
 from workbench.bench.run_tokens import Generated, Rows, RunTokens
 from workbench.bench.sweep_passes import (
     SweptAdapter,
@@ -27,6 +26,7 @@ from workbench.bench.sweep_passes import (
 )
 from workbench.config import TeachSettings
 from workbench.patch.controls import CONDITIONS, layers_run, sweep_positions, swept_layers
+from workbench.plan.products import Pass, ProductShape, whole_pass
 from workbench.teach.training import first_layer
 
 Passes = list[Pass]

@@ -106,6 +106,11 @@ def bench_stream(
     return found
 
 
+def compute_device() -> torch.device:
+    """Return where streamed layers compute: an accelerator if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def pass_over(lm: LanguageModel, groups: Sequence[Sequence[Sequence[int]]]) -> Tensor:
     """Return logits [prompts, READ] after the last token of every prompt, in one pass over the
     batches ``groups`` of prompts.
@@ -132,7 +137,7 @@ def _over_memory(
     groups: Sequence[Sequence[Sequence[int]]],
     repeats: int,
 ) -> dict[str, Any]:
-    streamed, stream = open_streamed_shape(folder, shape, WAITING_BYTES)
+    streamed, stream = open_streamed_shape(folder, shape, WAITING_BYTES, compute_device())
     resident = open_in_memory(folder, shape, streamed)
     few = [[row[:2] for row in groups[0][:1]]]
     pass_over(resident, few)  # kernels are chosen once
@@ -168,13 +173,14 @@ def _over_accelerate(
     folder: Path, shape: StreamShape, rows: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
     """Compare with accelerate's disk offload of the same layers, one prompt a batch."""
-    streamed, stream = open_streamed_shape(folder, shape, WAITING_BYTES)
+    streamed, stream = open_streamed_shape(folder, shape, WAITING_BYTES, compute_device())
     groups = [[row] for row in rows[:LIBRARY_BATCHES]]
+    where: Any = 0 if compute_device().type == "cuda" else "cpu"
     places: dict[str, Any] = {
-        "model.embed_tokens": "cpu",
-        "model.rotary_emb": "cpu",
-        "model.norm": "cpu",
-        "lm_head": "cpu",
+        "model.embed_tokens": where,
+        "model.rotary_emb": where,
+        "model.norm": where,
+        "lm_head": where,
         **{f"model.layers.{number}": "disk" for number in range(shape.layers)},
     }
     with tempfile.TemporaryDirectory(dir=folder) as offload:

@@ -110,13 +110,11 @@ def _drawn(size: torch.Size, dtype: torch.dtype, generator: torch.Generator) -> 
 
 
 def open_streamed_shape(
-    folder: Path, shape: StreamShape, most_waiting_bytes: int
+    folder: Path, shape: StreamShape, most_waiting_bytes: int, device: torch.device
 ) -> tuple[LanguageModel, LayerStream]:
-    """Return the model in ``folder`` read layer by layer, and its stream."""
+    """Return the model in ``folder`` read layer by layer to ``device``, and its stream."""
     dtype = getattr(torch, shape.dtype)
-    model, weights = build_skeleton(
-        "random", folder, shape.config(), dtype=dtype, device=torch.device("cpu")
-    )
+    model, weights = build_skeleton("random", folder, shape.config(), dtype=dtype, device=device)
     layers = list(model.get_submodule(layers_path(model, "random")))
     stream = LayerStream(layers, weights, most_waiting_bytes, SpillFolder(folder))
     with only_first_layers(model, "random"):
@@ -126,10 +124,12 @@ def open_streamed_shape(
 
 
 def open_in_memory(folder: Path, shape: StreamShape, like: LanguageModel) -> LanguageModel:
-    """Return the same model with all weights in memory, copied out of their files."""
+    """Return the same model with all weights in the memory of the device it computes on, copied out
+    of their files.
+    """
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, shape.dtype), attn_implementation="sdpa"
     )
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
-    return like.with_model(model.eval().requires_grad_(False))
+    return like.with_model(model.to(like.device).eval().requires_grad_(False))

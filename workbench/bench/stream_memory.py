@@ -51,7 +51,7 @@ def measure_within(
     allowed = int(SHARE * weights) + WAITING_BYTES + scratch
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (before.vms + allowed, hard))
-    lm, stream = open_streamed_shape(folder, shape, WAITING_BYTES)
+    lm, stream = open_streamed_shape(folder, shape, WAITING_BYTES, torch.device("cpu"))
     read = stream.weights.counts.bytes_read
     pass_over(lm, groups)
     peak = peak_memory()

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.arrays import Rows as Positions
-from workbench.bench.products import Pass, ProductShape, triangle, whole_pass
 from workbench.bench.run_tokens import Rows
 from workbench.patch.controls import Condition
+from workbench.plan.products import Pass, ProductShape, triangle, whole_pass
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from workbench.arrays import Rows
 from workbench.bottleneck.lens_file import load_lens, save_lens
 from workbench.bottleneck.node_gradients import NodeSums, node_levels, node_sums
 from workbench.bottleneck.scale_lens import LensTokens
-from workbench.compat import process_count
+from workbench.compat_processes import process_count
 from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel

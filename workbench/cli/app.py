@@ -21,6 +21,8 @@ from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
 from workbench.cli.bench_live import live as bench_live
+from workbench.cli.bench_plan import device as bench_device
+from workbench.cli.bench_plan import plan as bench_plan
 from workbench.cli.bench_probes import probes as bench_probes
 from workbench.cli.bench_probes import states as bench_states
 from workbench.cli.bench_quantised import quantised as bench_quantised
@@ -32,10 +34,12 @@ from workbench.cli.bottleneck import bottleneck
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
+from workbench.cli.grid import grid
 from workbench.cli.measure import measure
 from workbench.cli.models import models
 from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.patch import patch
+from workbench.cli.plan import plan
 from workbench.cli.settings import settings
 from workbench.cli.show import show
 from workbench.cli.states import probe, trace
@@ -44,6 +48,7 @@ from workbench.cli.terminal import bars, no_notices, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
 from workbench.files.names import folder_named
+from workbench.files.processes import only_first_prints, own_folder
 from workbench.pipeline.libraries import library_versions
 from workbench.settings.file import read_assignments
 
@@ -74,7 +79,11 @@ class Commands(TyperGroup):
             for stream in (sys.stdout, sys.stderr):
                 if isinstance(stream, TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
-            with no_notices(), self.make_context(PROGRAM, list(words), **extra) as context:
+            with (
+                only_first_prints(),
+                no_notices(),
+                self.make_context(PROGRAM, list(words), **extra) as context,
+            ):
                 self.invoke(context)
 
         return ending(work, [PROGRAM, *words])
@@ -96,6 +105,7 @@ bench = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
+app.add_typer(grid, name="grid")
 console = Console(stderr=True)
 PROGRAM = "workbench"
 
@@ -171,7 +181,8 @@ def run(
     if overrides.get("questions.limit") == 0:
         overrides["questions.limit"] = None
     chosen = load_config(config, overrides)
-    folder, page = folder_named(runs, name), folder_named(figures, name)
+    folder = own_folder(folder_named(runs, name))
+    page = own_folder(folder_named(figures, name))
     from workbench.loop import run_loop
     from workbench.pipeline.stages import Reuse
 
@@ -215,6 +226,7 @@ app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
 app.command("settings")(settings)
 app.command("show")(show)
+app.command("plan")(plan)
 
 
 bench.command("sweep")(bench_sweep)
@@ -229,3 +241,5 @@ bench.command("stream")(bench_stream)
 bench.command("probes")(bench_probes)
 bench.command("states")(bench_states)
 bench.command("live")(bench_live)
+bench.command("plan")(bench_plan)
+bench.command("device")(bench_device)

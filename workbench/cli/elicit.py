@@ -12,11 +12,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from workbench.cli.options import Placement
+from workbench.cli.options import Placement, Remote
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_text
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
+from workbench.files.processes import own_folder
 from workbench.settings.defaults import RESAMPLES, TOKENS_PER_FORWARD
 from workbench.settings.fields import LARGEST_SEED
 
@@ -82,6 +83,10 @@ def elicit(
     ] = "auto",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     placement: Placement = "device",
+    remote: Remote = "ndif",
+    engine: Annotated[
+        str, typer.Option(help="What writes answers: 'exact', or 'vllm' in bulk.")
+    ] = "exact",
     chat_template: Annotated[
         Path | None,
         typer.Option(
@@ -115,10 +120,12 @@ def elicit(
         "model.name": model,
         "model.device": device,
         "model.placement": placement,
+        "model.remote": remote,
         "questions.source": questions,
         "questions.ask_as": form,
         "elicit.answer_tokens": answer_tokens,
         "elicit.reasoning_tokens": reasoning_tokens,
+        "elicit.engine": engine,
         "elicit.template": template,
         "elicit.thinking": thinking,
         "elicit.thinking_tokens": thinking_tokens,
@@ -127,6 +134,7 @@ def elicit(
     config = load_config(None, given)
     settings, asked = config.questions, config.elicit
     configured(fmt, asked)
+    from workbench.elicit.bulk.configured import check_engine, use_engine
     from workbench.elicit.defaults import limits_of
     from workbench.experiments.elicitation import (
         compare_questions,
@@ -134,9 +142,10 @@ def elicit(
         pair_summary,
         summary_of,
     )
-    from workbench.loading import load_model
+    from workbench.loading import RemoteAccess, load_model
     from workbench.questions import in_form, questions_from, sample_questions
 
+    check_engine(config.model, asked)
     pool = in_form(questions_from(settings.source), settings.ask_as, settings.options, seed)
     chosen, limits = sample_questions(pool, limit or None, seed), limits_of(asked)
     with bars(screen):
@@ -145,9 +154,11 @@ def elicit(
             precision=cast("Precision", precision),
             device=device,
             placement=config.model.placement,
+            remote=RemoteAccess(config.model.remote),
             chat_template=chat_template,
             template=asked.template,
         )
+        use_engine(lm, config.model, asked, seed)
         if fmt.layout == "pair":
             table = compare_questions(
                 lm, chosen, fmt, seed=seed, limits=limits, tokens_per_forward=tokens_per_forward
@@ -162,7 +173,7 @@ def elicit(
                 limits=limits,
                 tokens_per_forward=tokens_per_forward,
             )
-    _write(table, path)
+    _write(table, own_folder(path.parent, copied=False) / path.name)
     pair = fmt.layout == "pair"
     summary = pair_summary(table) if pair else summary_of(table, seed=seed, resamples=resamples)
     show_summary(Console(), summary)

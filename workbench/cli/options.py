@@ -8,10 +8,17 @@ from typing import Annotated, Literal
 import typer
 
 Placement = Annotated[
-    Literal["device", "stream"],
+    Literal["device", "auto", "tensor", "stream", "ndif"],
     typer.Option(
-        help="'device': all weights in memory; 'stream': layer by layer from files, for a model "
-        "larger than memory."
+        help="'device': all weights on one; 'auto': layers on several; 'tensor': matrices split "
+        "over the processes of torchrun; 'stream': layer by layer from files, for a model larger "
+        "than memory; 'ndif': on a server."
+    ),
+]
+Remote = Annotated[
+    str,
+    typer.Option(
+        help="The server of --placement ndif: 'ndif', an address, or 'local' for a rehearsal."
     ),
 ]
 Replace = Annotated[

@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from workbench.cli.options import FiguresFolder, Placement
+from workbench.cli.options import FiguresFolder, Placement, Remote
 from workbench.cli.terminal import bars, show_rows
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.errors import WorkbenchError
 from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
+from workbench.files.processes import own_folder
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def patch(
     ] = "default",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     placement: Placement = "device",
+    remote: Remote = "ndif",
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = PATCHING_TOKENS_PER_FORWARD,
@@ -83,7 +85,7 @@ def patch(
     if donor is None and donor_model is not None:
         donor = prompt
     prompts, donors, answers, places = _pairs(prompt, donor, file, read, at)
-    folder = folder_named(figures, name)
+    folder = own_folder(folder_named(figures, name))
     require_claimable(folder, "another --name or --figures")
     options: dict[str, Any] = {
         "over": tuple(part.strip() for part in over.split(",")),
@@ -97,14 +99,14 @@ def patch(
     }
     from workbench.api.page import write_patching
     from workbench.api.patching import patch_map
-    from workbench.loading import load_model
+    from workbench.loading import RemoteAccess, load_model
 
     screen = Console(stderr=True)
     with bars(screen):
         if donor_model is not None:
-            donors = _recorded(donor_model, device, placement, donors, answers, options)
+            donors = _recorded(donor_model, device, placement, remote, donors, answers, options)
             gc.collect()  # modules refer to each other, so nothing else frees the donor model now
-        lm = load_model(model, device=device, placement=placement)
+        lm = load_model(model, device=device, placement=placement, remote=RemoteAccess(remote))
         found = patch_map(lm, prompts, donors, read=answers, at=places, **options)
     settings = {
         "model": model,
@@ -131,14 +133,20 @@ def patch(
 
 
 def _recorded(
-    name: str, device: str, placement: Placement, donors: Any, answers: Any, options: dict[str, Any]
+    name: str,
+    device: str,
+    placement: Placement,
+    remote: str,
+    donors: Any,
+    answers: Any,
+    options: dict[str, Any],
 ) -> RecordedDonor:
     """Return what a donor model's run leaves behind. The model itself is let go on return."""
     from workbench.api.recorded_donor import record_donor
-    from workbench.loading import load_model
+    from workbench.loading import RemoteAccess, load_model
 
     kept = ("over", "layers", "component", "neuron_window", "tokens_per_forward")
-    lm = load_model(name, device=device, placement=placement)
+    lm = load_model(name, device=device, placement=placement, remote=RemoteAccess(remote))
     return record_donor(lm, donors, read=answers, **{key: options[key] for key in kept})
 
 

@@ -12,12 +12,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from workbench.cli.options import FiguresFolder, Placement
+from workbench.cli.options import FiguresFolder, Placement, Remote
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line
 from workbench.config import RunConfig
 from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
+from workbench.files.processes import own_folder
 
 DEFAULTS = RunConfig()
 EXPLANATION = (
@@ -43,6 +44,7 @@ def trace(
         str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")
     ] = DEFAULTS.model.device,
     placement: Placement = DEFAULTS.model.placement,
+    remote: Remote = "ndif",
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = DEFAULTS.model.tokens_per_forward,
@@ -63,13 +65,13 @@ def trace(
     path = Path(prompts)
     from_file = path.suffix in ENDINGS
     table = read_prompts(path, column) if from_file else None
-    folder = out or Path("runs") / "states" / (path.stem if from_file else "prompt")
-    from workbench.loading import load_model
+    folder = own_folder(out or Path("runs") / "states" / (path.stem if from_file else "prompt"))
+    from workbench.loading import RemoteAccess, load_model
 
     places: Any = [_place(text) for text in at] if at else "last"
     screen = Console(stderr=True)
     with bars(screen):
-        lm = load_model(model, device=device, placement=placement)
+        lm = load_model(model, device=device, placement=placement, remote=RemoteAccess(remote))
         given = prompts if table is None else table[PROMPT].astype(str).tolist()
         found = record_prompts(
             lm,

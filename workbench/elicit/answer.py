@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from workbench.elicit.bulk.engine import BulkEngine
 from workbench.elicit.conversation import answer_tokens, reasoning_tokens
 from workbench.elicit.format import Format
 from workbench.elicit.generate import Pick, continued
@@ -31,6 +32,7 @@ from workbench.elicit.greedy import (
 from workbench.elicit.unpadded import UnpaddedPrompts, continue_unpadded, run_unpadded
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
+from workbench.models.server import require_weights_here, server_of
 from workbench.models.unembed import unembed
 from workbench.trace.checks import require_masks
 from workbench.trace.forward import forward
@@ -50,6 +52,7 @@ def answer_batch(
     limit: int,
     keep: CacheCallback | None = None,
     log_probabilities: list[float] | None = None,
+    bulk: BulkEngine | None = None,
 ) -> list[str]:
     """Return the model's greedy answer to each prompt.
 
@@ -59,9 +62,10 @@ def answer_batch(
         keep: called with the keys and values of the prompts.
         log_probabilities: gets, for each answer, the mean log-probability of its tokens and of the
             one that ends it, in nats, from the logits it was chosen by.
+        bulk: what writes the answers in place of passes here; nothing is kept then.
     """
     stop = stop_at_newline(lm)
-    written = _written(lm, prompts, limit, stop, keep, log_probabilities)
+    written = _written(lm, prompts, limit, stop, keep, log_probabilities, bulk)
     return [first_line(text) for text in written]
 
 
@@ -91,14 +95,21 @@ class Limits:
         return self.answer + reasoned + self.thinking * (fmt.thinking + fmt.thinks_again)
 
 
-def reason_batch(lm: LanguageModel, fmt: Format, questions: Sequence[str], limit: int) -> list[str]:
+def reason_batch(
+    lm: LanguageModel,
+    fmt: Format,
+    questions: Sequence[str],
+    limit: int,
+    bulk: BulkEngine | None = None,
+) -> list[str]:
     """Return the model's greedy reasoning on each question; empty where the format asks for
     none.
     """
     if not fmt.reasoning_prefix:
         return [""] * len(questions)
     prompts = [reasoning_tokens(lm.tokenizer, fmt, question) for question in questions]
-    return [before_answer(text, fmt) for text in _written(lm, prompts, limit, stop_at_end(lm))]
+    written = _written(lm, prompts, limit, stop_at_end(lm), bulk=bulk)
+    return [before_answer(text, fmt) for text in written]
 
 
 def answer_prompts(
@@ -135,21 +146,52 @@ def _written(
     stop: Tensor,
     keep: CacheCallback | None = None,
     log_probabilities: list[float] | None = None,
+    bulk: BulkEngine | None = None,
 ) -> list[str]:
+    if bulk is None:
+        tokens, scores = greedy_tokens(lm, prompts, limit, stop, keep)
+    else:
+        found = bulk.write(prompts, limit, torch.nonzero(stop)[:, 0].tolist())
+        tokens, scores = found.tokens, found.scores
+    if log_probabilities is not None:
+        log_probabilities += [sum(line) / len(line) for line in scores]
+    return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
+
+
+def greedy_tokens(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    stop: Tensor,
+    keep: CacheCallback | None = None,
+) -> tuple[list[list[int]], list[list[float]]]:
+    """Return the model's most probable tokens after each prompt, and the log-probability of each.
+
+    Args:
+        limit: most tokens of a row.
+        stop: [vocab] bool; a row ends with the first of these tokens, which is kept.
+        keep: called with the keys and values of the prompts.
+    """
+    server = server_of(lm)
+    if server is not None:
+        if keep is not None:
+            require_weights_here(lm, "keeping keys and values")
+        found = server.write(lm, prompts, limit=limit, stop=stop)
+        require_finite(lm, found.scores)
+        return found.tokens, _of_rows(found.scores, found.tokens)
     run = _run(lm, prompts, keep)
     require_finite(lm, run.final)
     logits = unembed(lm, run.final)
-    scores = None
-    if log_probabilities is not None:
-        scores = torch.zeros((len(prompts), limit), device=logits.device)
-        scores[:, 0] = largest_log_probability(logits)
+    scores = torch.zeros((len(prompts), limit), device=logits.device)
+    scores[:, 0] = largest_log_probability(logits)
     first, pick = logits.argmax(dim=-1), most_probable(lm, scores)
     tokens = continue_prompts(lm, run, first, limit, stop, pick)
-    if scores is not None and log_probabilities is not None:
-        log_probabilities += [
-            float(line[: len(row)].mean()) for line, row in zip(scores, tokens, strict=True)
-        ]
-    return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
+    return tokens, _of_rows(scores, tokens)
+
+
+def _of_rows(scores: Tensor, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
+    """Return the scores [rows, steps] of the tokens that each row has."""
+    return [line[: len(row)].tolist() for line, row in zip(scores, tokens, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from workbench.elicit.answer import (
     answer_prompts,
     reason_batch,
 )
+from workbench.elicit.bulk.engine import bulk_of, tokens_per_call
 from workbench.elicit.format import Format
 from workbench.elicit.lengths import check_questions
 from workbench.elicit.thought import Thought, think, think_again
@@ -100,11 +101,12 @@ def answer_rows(
             return Part(
                 thinking_rows(lm, fmt, asked, chosen, grade, limits, tokens_per_forward), {}
             )
-        reasonings = reason_batch(lm, fmt, asked, limits.reasoning)
+        bulk = bulk_of(lm)
+        reasonings = reason_batch(lm, fmt, asked, limits.reasoning, bulk)
         prompts = answer_prompts(lm, fmt, asked, reasonings, [first[row] for row in chosen])
         scores: list[float] = []
         replies = answer_batch(
-            lm, prompts, limits.answer, None if keep is None else keep(chosen), scores
+            lm, prompts, limits.answer, None if keep is None else keep(chosen), scores, bulk
         )
         grades = [grade(int(row), reply) for row, reply in zip(chosen, replies, strict=True)]
         columns = {ROW: chosen, "answer": replies, "correct": grade_column(grades)}
@@ -116,9 +118,8 @@ def answer_rows(
 
     check_questions(lm, fmt, texts, names, limits, tokens_per_forward)
     opened = answer_prompts(lm, fmt, texts, [""] * len(texts), [first[row] for row in rows])
-    return run(
-        answer_batches(opened, tokens_per_forward)[:most_batches], compute, description
-    ).table
+    batches = answer_batches(opened, tokens_per_call(lm, tokens_per_forward))
+    return run(batches[:most_batches], compute, description).table
 
 
 def thinking_rows(
@@ -142,12 +143,13 @@ def thinking_rows(
 
     def compute(batch: Rows) -> None:
         found: list[float] = []
-        said = answer_batch(lm, [prompts[at] for at in batch], limits.answer, None, found)
+        bulk = bulk_of(lm)
+        said = answer_batch(lm, [prompts[at] for at in batch], limits.answer, None, found, bulk)
         for at, reply, score in zip(batch, said, found, strict=True):
             replies[at] = reply.split(ends, 1)[0].strip() if ends else reply
             scores[at] = score
 
-    batches = answer_batches(prompts, tokens_per_forward)
+    batches = answer_batches(prompts, tokens_per_call(lm, tokens_per_forward))
     run_together([partial(compute, batch) for batch in batches])
     grades = [
         None if thought.truncated else grade(int(row), reply)

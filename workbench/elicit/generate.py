@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from workbench.models import LanguageModel
+from workbench.models.dispatch import layer_devices
 from workbench.models.finite import require_finite
 from workbench.models.invocation import invoke_adapter_from
+from workbench.models.moved_bytes import moved
 from workbench.models.room import require_room_for
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask
@@ -27,6 +29,11 @@ Pick = Callable[[Tensor, Tensor, int], Tensor]
 """(final states [live, width], row numbers [live], step) -> token ids [live]; step 0 is the token
 after the first one.
 """
+
+
+def pays_to_drop(left: int, rows: int) -> bool:
+    """Return whether ended rows are taken out of a batch of ``rows`` of which ``left`` go on."""
+    return 2 * left <= rows
 
 
 def continued(
@@ -55,9 +62,10 @@ def continued(
         WorkbenchError: where a row goes on beyond what the model reads.
     """
     out: list[list[int]] = [[int(t)] for t in first]
-    live = _Live.of(prompts, tail, first)
+    live = _Live.of(prompts, tail, moved(first, prompts.tokens.device))
+    spread = len(set(layer_devices(lm))) > 1
     for step in range(limit - 1):
-        live = live.without(stop, cache)
+        live = live.without(stop, cache, spread)
         if not len(live.rows):
             break
         live = live.stepped()
@@ -71,7 +79,8 @@ def continued(
                 use_cache=True,
             ).last_hidden_state
             require_finite(lm, hidden[:, -1])
-            live = replace(live, token=pick(hidden[:, -1], live.rows, step))
+            token = pick(hidden[:, -1], live.rows, step)
+            live = replace(live, token=moved(token, live.rows.device))
         for row, token, ended in zip(
             live.rows.tolist(), live.token.tolist(), live.ended.tolist(), strict=True
         ):
@@ -108,16 +117,17 @@ class _Live:
             keys=torch.cat([prompts.positions, tail.positions], dim=1),
         )
 
-    def without(self, stop: Tensor, cache: Any) -> _Live:
+    def without(self, stop: Tensor, cache: Any, spread: bool) -> _Live:
         """Return the rows whose last token does not end them. Ended rows stay as long as taking
-        them out does not pay.
+        them out does not pay. ``spread``: the cache lies on several devices.
         """
         ended = self.ended | stop[self.token]
         left = torch.nonzero(~ended)[:, 0]
-        if 2 * len(left) > len(ended):
+        if not pays_to_drop(len(left), len(ended)):
             return replace(self, ended=ended)
         if len(left):
-            cache.batch_select_indices(left)
+            # Indices on the processor serve for keys on any device.
+            cache.batch_select_indices(left.cpu() if spread else left)
         parts = (self.rows, self.token, ended, self.at, self.visible, self.keys)
         return _Live(*(part[left] for part in parts))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from workbench.elicit.generate import Pick, continued
 from workbench.models import LanguageModel
 from workbench.models.ends import end_tokens
+from workbench.models.moved_bytes import moved
 from workbench.models.unembed import unembed
 from workbench.trace.layout import Prompts, Tail
 
@@ -57,7 +58,7 @@ def most_probable(lm: LanguageModel, scores: Tensor | None = None) -> Pick:
     def pick(final: Tensor, rows: Tensor, step: int) -> Tensor:
         logits = unembed(lm, final)
         if scores is not None:
-            scores[rows, step + 1] = largest_log_probability(logits)
+            scores[moved(rows, scores.device), step + 1] = largest_log_probability(logits)
         return logits.argmax(dim=-1)
 
     return pick
@@ -73,7 +74,7 @@ def stop_at_newline(lm: LanguageModel) -> Tensor:
     """Return the tokens that end an answer, [vocab] bool: a turn's end or anything holding a line
     break.
     """
-    return _stop_mask(lm, _holds_break)
+    return _stop_mask(lm, holds_break)
 
 
 def stop_at_end(lm: LanguageModel) -> Tensor:
@@ -83,10 +84,11 @@ def stop_at_end(lm: LanguageModel) -> Tensor:
 
 def stop_after_number(lm: LanguageModel) -> Tensor:
     """Return the tokens that end a number, [vocab] bool: anything but digits, points and spaces."""
-    return _stop_mask(lm, _ends_number)
+    return _stop_mask(lm, ends_number)
 
 
-def _holds_break(text: str) -> bool:
+def holds_break(text: str) -> bool:
+    """Return whether a text holds a line break, with which an answer ends."""
     return "\n" in text
 
 
@@ -94,7 +96,8 @@ def _never(text: str) -> bool:
     return False
 
 
-def _ends_number(text: str) -> bool:
+def ends_number(text: str) -> bool:
+    """Return whether a text holds something else than a number, with which a number ends."""
     return not text or any(c not in "0123456789. " for c in text)
 
 

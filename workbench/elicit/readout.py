@@ -26,6 +26,7 @@ from workbench.elicit.parse import parse_confidence
 from workbench.elicit.unpadded import continue_unpadded, run_unpadded
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
+from workbench.models.server import Server, require_weights_here, server_of
 from workbench.models.unembed import unembed, unembed_reduced
 from workbench.trace.forked import read_ends
 from workbench.trace.forward import forward
@@ -105,6 +106,11 @@ def read_confidence(
         kept: keys and values of the conversations' beginnings, where they have been computed
             before.
     """
+    server = server_of(lm)
+    if server is not None:
+        if keep is not None or kept is not None:
+            require_weights_here(lm, "keeping keys and values")
+        return _reading_of_server(lm, server, conversations, numbers, record)
     if not lm.architecture.packable and keep is None and kept is None:
         return _unpadded_reading(lm, conversations, numbers, record)
     passed = _passed(lm, conversations, numbers, record, kept)
@@ -218,10 +224,48 @@ def _of_states(
     """
     require_finite(lm, final)
     scores = unembed_reduced(lm, final, numbers.trie.readout)
-    require_finite(lm, scores)
     first = unembed(lm, final[:, 0]).argmax(dim=-1)
-    stop = stop_at_newline(lm) if numbers.scale.reader == "words" else stop_after_number(lm)
-    tokens = write(first, stated_tokens(numbers), stop)
+    tokens = write(first, stated_tokens(numbers), _stop(lm, numbers))
+    return _of_scores(lm, numbers, scores, recorded, tokens)
+
+
+def _reading_of_server(
+    lm: LanguageModel,
+    server: Server,
+    conversations: Sequence[Conversation],
+    numbers: ScaleTokens,
+    record: Sequence[str],
+) -> ConfidenceReading:
+    """Read what :func:`read_confidence` reads of a model on a server, in one request."""
+    trie = numbers.trie
+    at = [[c.position(name) for name in record] for c in conversations]
+    found = server.write(
+        lm,
+        [conversation.tokens for conversation in conversations],
+        limit=stated_tokens(numbers),
+        stop=_stop(lm, numbers),
+        tree=trie.tree,
+        asked=trie.tokens,
+        positions=at if record else None,
+    )
+    return _of_scores(lm, numbers, found.asked, found.states, found.tokens)
+
+
+def _stop(lm: LanguageModel, numbers: ScaleTokens) -> Tensor:
+    return stop_at_newline(lm) if numbers.scale.reader == "words" else stop_after_number(lm)
+
+
+def _of_scores(
+    lm: LanguageModel,
+    numbers: ScaleTokens,
+    scores: Tensor,
+    recorded: Tensor | None,
+    tokens: Sequence[Sequence[int]],
+) -> ConfidenceReading:
+    """Return the reading of the trie's ``scores`` [rows, 1 + nodes, tokens], the states, and the
+    generated ``tokens`` of each row.
+    """
+    require_finite(lm, scores)
     text = tuple(
         numbers.said + lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens
     )

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.elicit.answer import continue_prompts, start_prompts
+from workbench.elicit.bulk.engine import bulk_of, tokens_per_call
 from workbench.elicit.conversation import reasoning_tokens, second_thought_tokens
 from workbench.elicit.format import Format
 from workbench.elicit.generate import Pick
@@ -29,6 +30,7 @@ from workbench.elicit.greedy import most_probable, stop_at_end
 from workbench.models import LanguageModel
 from workbench.models.ends import end_tokens
 from workbench.models.finite import require_finite
+from workbench.models.server import require_weights_here, server_of
 from workbench.models.thoughts import require_thoughts
 from workbench.models.unembed import unembed
 from workbench.stream.rounds import run_together
@@ -87,25 +89,43 @@ def thought_batch(
         chosen = _think(lm, [prompts[row] for row in batch], limit)
         found.update(zip(batch.tolist(), chosen, strict=True))
 
-    batches = plan_batches([len(prompt) for prompt in prompts], tokens_per_forward)
+    one = len(_mark(lm)) == 1  # an engine that writes in bulk stops at single tokens
+    bound = tokens_per_call(lm, tokens_per_forward) if one else tokens_per_forward
+    batches = plan_batches([len(prompt) for prompt in prompts], bound)
     run_together([partial(compute, batch) for batch in batches])
     return [found[row] for row in range(len(prompts))]
 
 
 def _think(lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int) -> list[Thought]:
-    end = require_thoughts(lm.tokenizer).end
-    mark = lm.tokenizer(end, add_special_tokens=False)["input_ids"]
+    end, mark = require_thoughts(lm.tokenizer).end, _mark(lm)
+    stop, server = stop_at_end(lm), server_of(lm)
+    if len(mark) == 1:
+        stop[mark] = True
+    if server is not None:
+        if len(mark) > 1:
+            require_weights_here(lm, f"a thought that ends with {end!r}, {len(mark)} tokens,")
+        rows = server.write(lm, prompts, limit=limit, stop=stop).tokens
+        return [_thought(lm, row, end, mark) for row in rows]
+    bulk = bulk_of(lm)
+    if bulk is not None and len(mark) == 1:
+        written = bulk.write(prompts, limit, torch.nonzero(stop)[:, 0].tolist()).tokens
+        return [_thought(lm, row, end, mark) for row in written]
     run = start_prompts(lm, prompts)
     require_finite(lm, run.final)
     first = unembed(lm, run.final).argmax(dim=-1)
-    stop = stop_at_end(lm)
     if len(mark) == 1:
-        stop[mark] = True
         pick: Pick = most_probable(lm)
     else:
         pick = _until_written(lm, end, first)
     rows = continue_prompts(lm, run, first, limit, stop, pick)
     return [_thought(lm, row, end, mark) for row in rows]
+
+
+def _mark(lm: LanguageModel) -> list[int]:
+    """Return the tokens of the mark that ends a thought."""
+    end = require_thoughts(lm.tokenizer).end
+    tokens: list[int] = lm.tokenizer(end, add_special_tokens=False)["input_ids"]
+    return tokens
 
 
 def _thought(lm: LanguageModel, row: list[int], end: str, mark: Sequence[int]) -> Thought:

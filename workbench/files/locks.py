@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from workbench.errors import WorkbenchError
@@ -34,6 +35,10 @@ RENEWED, EXPIRED = 15.0, 90.0
 
 _held: dict[Path, int] = {}
 _guard = threading.RLock()
+
+
+class FolderInUseError(WorkbenchError):
+    """The error of a folder that another process holds."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def hold_folder(
     nested.
 
     Raises:
-        WorkbenchError: naming the process and machine that hold it.
+        FolderInUseError: naming the process and machine that hold it.
+        WorkbenchError: where the lock cannot be written.
     """
     place = folder.resolve()
     with _guard:
@@ -94,11 +100,31 @@ def require_free(folder: Path) -> None:
     it.
 
     Raises:
-        WorkbenchError: if one does.
+        FolderInUseError: if one does.
     """
     if (folder / LOCK).exists() and os.access(folder, os.W_OK):
         with hold_folder(folder, "wait until it ends"):
             pass
+
+
+def find_holder(folder: Path) -> Holder | None:
+    """Return the process that holds ``folder`` by its heartbeat, without touching the lock; None
+    where nobody does.
+
+    A process of this machine that has ended holds nothing, nor does one anywhere whose heartbeat is
+    older than :data:`EXPIRED`. Only the lock itself decides who may work.
+    """
+    holder = _holder(folder)
+    if holder is None or not (folder / LOCK).exists() or _age(folder) >= EXPIRED:
+        return None
+    return holder if holder.host != _this_process().host or _runs(holder.pid) else None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _acquired(place: Path, mend: str) -> FileLock:
@@ -121,9 +147,9 @@ def _acquired(place: Path, mend: str) -> FileLock:
     return lock
 
 
-def _taken(place: Path, holder: Holder | None, mend: str) -> WorkbenchError:
+def _taken(place: Path, holder: Holder | None, mend: str) -> FolderInUseError:
     who = "another process" if holder is None else holder.said()
-    return WorkbenchError(f"{place} is being worked on by {who}; {mend}.")
+    return FolderInUseError(f"{place} is being worked on by {who}; {mend}.")
 
 
 def _holder(place: Path) -> Holder | None:
@@ -139,8 +165,8 @@ def _holder(place: Path) -> Holder | None:
 
 def _age(place: Path) -> float:
     """Return the seconds since the heartbeat was renewed, by the file system's clock."""
-    os.utime(place / LOCK)
     try:
+        os.utime(place / LOCK)
         return (place / LOCK).stat().st_mtime - (place / HOLDER).stat().st_mtime
     except FileNotFoundError:
         return EXPIRED

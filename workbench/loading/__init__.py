@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.loading.load import Attention, load_model
+    from workbench.loading.remote import RemoteAccess
     from workbench.loading.verify import Check, verify
 
 _MODULES = {
     "Attention": "load",
     "Check": "verify",
+    "RemoteAccess": "remote",
     "load_model": "load",
     "verify": "verify",
 }
-__all__ = ["Attention", "Check", "load_model", "verify"]
+__all__ = ["Attention", "Check", "RemoteAccess", "load_model", "verify"]
 
 
 def __getattr__(name: str) -> Any:

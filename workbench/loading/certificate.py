@@ -16,7 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from workbench.compat import attention_kernel, process_count
+from workbench.compat import attention_kernel
+from workbench.compat_processes import process_count
 from workbench.errors import WorkbenchError
 from workbench.models import Architecture
 from workbench.models.cache import hashes_folder

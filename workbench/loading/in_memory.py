@@ -1,13 +1,16 @@
-"""Read all weights of a model into the memory of one device, quantised on the way where a scheme
-asks for it.
+"""Read all weights of a model into the memory of one device, of several, or of several processes,
+quantised on the way where a scheme asks for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from workbench.loading.tensor_parallel import splitting_options
+from workbench.models.dispatch import dispatch_model
 from workbench.models.dtype import checkpoint_dtype
 from workbench.models.quantisation import Method
 from workbench.models.quantise import Scheme, allow_training
@@ -27,6 +30,8 @@ def read_in_memory(
     method: Method | None,
     precision: str,
     trust_remote_code: bool,
+    places: Mapping[str, Any] | None = None,
+    split: bool = False,
 ) -> Any:
     """Return the transformers model at ``source`` in evaluation mode, frozen.
 
@@ -34,6 +39,8 @@ def read_in_memory(
         scheme: in which plain weights are quantised while they are read.
         method: by which the checkpoint's weights are quantised already.
         precision: of the model's matrix products.
+        places: the device of every part, where they lie on several; None for ``device``.
+        split: over the processes of the launcher, each of which reads its share.
     """
     options: dict[str, Any] = {
         "trust_remote_code": trust_remote_code,
@@ -44,6 +51,10 @@ def read_in_memory(
     if scheme is not None or method is not None:
         # Quantised weights are made where they stay: some cannot be moved afterwards.
         options["device_map"] = {"": device}
+    if places is not None:
+        options["device_map"] = dict(places)
+    if split:
+        options |= splitting_options()
     model = read_model(
         spec,
         source.place,
@@ -58,10 +69,12 @@ def read_in_memory(
         **options,
     )
     if scheme is None and method is None:
-        model = model.to(device)
+        model = model if places is not None or split else model.to(device)
     elif not model.is_quantized:
         # Of a checkpoint that is widened, transformers converts the quantised weights alone.
         model = model.to(dtype)
+    if places is not None and len(set(places.values())) > 1:
+        model = dispatch_model(model, places)
     model = model.eval().requires_grad_(False)
     if scheme is not None:
         allow_training(model)

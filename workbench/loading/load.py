@@ -19,34 +19,38 @@ libraries' exceptions are caught, and the folder's files are then checked one by
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
 from workbench.errors import WorkbenchError
+from workbench.files.processes import is_first_process
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
+from workbench.loading.devices import named_device, placing_options, process_device
 from workbench.loading.in_memory import read_in_memory
-from workbench.loading.streamed import FIRST_LAYERS, open_streamed, require_streamable
-from workbench.loading.verify import verify
-from workbench.models.chat import require_chat_template
-from workbench.models.chat_template import (
-    DEFAULT_DATE,
-    chosen_template,
-    name_template,
-    said,
-    set_day,
+from workbench.loading.remote import (
+    NDIF_ACCESS,
+    RemoteAccess,
+    build_without_weights,
+    connect,
+    require_remote,
 )
+from workbench.loading.stand_in import stand_in_architecture
+from workbench.loading.streamed import FIRST_LAYERS, Resume, open_streamed, require_streamable
+from workbench.loading.tensor_parallel import all_agree, require_whole_states
+from workbench.loading.tokenizer import Template, open_tokenizer
+from workbench.loading.verify import verify
+from workbench.models.chat_template import DEFAULT_DATE
 from workbench.models.diagnose import configuration_fault
 from workbench.models.dtype import AUTO, resolve_dtype
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.language_model import LanguageModel
 from workbench.models.local import short_name
 from workbench.models.opening import opening_of
-from workbench.models.plain_turns import use_plain_turns
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.quantisation import NONE, checkpoint_method, prepare_quantised
 from workbench.models.quantise import require_plain_checkpoint, scheme_named
@@ -55,12 +59,11 @@ from workbench.models.structure import derive_architecture
 from workbench.models.vocabulary import require_vocabulary
 from workbench.models.weights import Kernel, class_of
 from workbench.progress import task
-from workbench.settings.defaults import MOST_WAITING_BYTES
+from workbench.settings.defaults import MOST_WAITING_BYTES, RESUME_BYTES
 from workbench.stream.model import only_first_layers
 
 Attention = Kernel
-Template = Literal["chat", "plain"]
-Placement = Literal["device", "stream"]
+Placement = Literal["device", "auto", "tensor", "stream", "ndif"]
 
 
 def load_model(
@@ -79,8 +82,12 @@ def load_model(
     day: date = DEFAULT_DATE,
     anew: bool = False,
     placement: Placement = "device",
+    max_memory: Mapping[str, str] | None = None,
     most_waiting_bytes: int = MOST_WAITING_BYTES,
     spill_folder: Path | None = None,
+    resume_passes: Resume = "auto",
+    resume_bytes: int = RESUME_BYTES,
+    remote: RemoteAccess = NDIF_ACCESS,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 
@@ -105,23 +112,31 @@ def load_model(
         revision: branch, tag or commit on the hub; meaningless for local files.
         day: the date that a chat template writes where it writes today's.
         anew: verify the model even if it was verified before.
-        placement: "device" to hold the whole model on one device, "stream" to read one layer after
-            another when passes need it (:mod:`workbench.loading.streamed`).
+        placement: "device" to hold the whole model on one device, "auto" to spread its layers over
+            all (:mod:`workbench.loading.device_map`), "tensor" to split its matrices over the
+            processes of torchrun (:mod:`workbench.loading.tensor_parallel`), "stream" to read one
+            layer after another when passes need it (:mod:`workbench.loading.streamed`).
+        max_memory: with "auto", the most that weights may take on a device, as {"0": "20GiB"}; None
+            for what is free.
         most_waiting_bytes: what the batches that wait for a layer of a streamed model may hold in
             memory; beyond it they wait in files.
         spill_folder: of these files; None for the system's temporary ones.
+        resume_passes: whether what layers of a streamed model return is kept there until passes
+            end, at most ``resume_bytes``, so that a killed process goes on after its last finished
+            layer; "auto" for layers of more than 8 GB (:mod:`workbench.stream.pass_log`).
+        remote: how the server is reached.
 
     Raises:
         WorkbenchError: anything the person can mend: unknown id or family, damaged files, no
             network, no chat template or one that opens replies elsewhere than it writes them
             (:mod:`workbench.models.opening`), ...
     """
-    torch_device = _torch_device(device)
+    torch_device = process_device() if placement == "tensor" else named_device(device)
     resolve_dtype(dtype, torch_device)
-    streamed = placement == "stream"
-    computed = resolve_precision(
-        "float32" if streamed and precision == "auto" else precision, torch_device
-    )
+    streamed, split = placement == "stream", placement == "tensor"
+    served = placement == "ndif"
+    as_weights = precision == "auto" and placement not in ("device", "auto")
+    computed = resolve_precision("float32" if as_weights else precision, torch_device)
     scheme = scheme_named(quantize)
     source = find_source(spec, revision, cache_dir)
     with explain_errors(spec, source), task(f"loading {short_name(spec)}"):
@@ -137,8 +152,7 @@ def load_model(
             require_plain_checkpoint(spec, method, scheme)
             prepare_quantised(spec, config, method, torch_device)
         torch_dtype = resolve_dtype(dtype, torch_device, config, method is not None)
-        tokenizer = _tokenizer(source.place, spec, chat_template, template, options)
-        set_day(tokenizer, day)
+        tokenizer = open_tokenizer(source.place, spec, chat_template, template, day, options)
         notes = opening_of(tokenizer).notes
         for note in notes:
             warnings.warn(f"{short_name(spec)}: {note}", stacklevel=2)
@@ -148,8 +162,12 @@ def load_model(
             "attention": attention,
             "trust_remote_code": trust_remote_code,
         }
-        if streamed:
-            require_streamable(spec, scheme is not None or method is not None, computed)
+        resident: dict[str, Any] = {"scheme": scheme, "method": method, "precision": computed}
+        if served:
+            require_remote(spec, source, remote, quantised=scheme is not None, precision=computed)
+            model = build_without_weights(config, torch_dtype, attention, trust_remote_code)
+        elif streamed:
+            require_streamable(spec, method, scheme, computed)
             model = open_streamed(
                 spec,
                 source,
@@ -157,11 +175,13 @@ def load_model(
                 **wanted,
                 most_waiting_bytes=most_waiting_bytes,
                 spill_folder=spill_folder,
+                resume_passes=resume_passes,
+                resume_bytes=resume_bytes,
+                scheme=scheme,
             )
         else:
-            model = read_in_memory(
-                spec, source, config, **wanted, scheme=scheme, method=method, precision=computed
-            )
+            resident |= placing_options(spec, config, torch_dtype, placement, max_memory, resident)
+            model = read_in_memory(spec, source, config, **wanted, **resident)
     fingerprint = source.fingerprint or hub_commit(source)
     marks = _template_mark(chat_template, template) + ("" if scheme is None else f"+{quantize}")
     whole, first_layers = (
@@ -171,6 +191,12 @@ def load_model(
     row = None if anew else read_certificate(whole)
     if row is None and streamed and not anew:
         row = read_certificate(first_layers)
+    if split and not all_agree(row is not None, torch_device):
+        row = None
+    if row is None and served:
+        with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
+            row = stand_in_architecture(spec, model, attention)
+        write_certificate(whole, row)
     told: dict[str, Any] = {"name": spec, "revision": fingerprint + marks, "notes": notes}
     if row is not None:
         lm = LanguageModel(model, tokenizer, row, **told)
@@ -185,56 +211,21 @@ def load_model(
             require_vocabulary(lm)  # the checks pad
             row = verify(lm).architecture
         lm = LanguageModel(model, tokenizer, row, **told)
-        write_certificate(first_layers if streamed else whole, row)
+        if is_first_process():
+            write_certificate(first_layers if streamed else whole, row)
+    if split:
+        require_whole_states(lm)
+    if served:
+        with explain_errors(spec, source):
+            connect(
+                lm,
+                remote,
+                revision,
+                lambda: read_in_memory(spec, source, config, **wanted, **resident),
+            )
+        return lm
     set_precision(lm, computed)
     return lm
-
-
-def _tokenizer(
-    place: str,
-    spec: str,
-    chat_template: Path | None,
-    template: Template,
-    options: dict[str, Any],
-) -> Any:
-    tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", **options)
-    name_template(tokenizer, spec if chat_template is None else str(chat_template))
-    if template == "plain":
-        use_plain_turns(tokenizer)
-    elif chat_template is not None:
-        tokenizer.chat_template = chosen_template(tokenizer, spec, chat_template)
-    require_chat_template(tokenizer, spec)
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise WorkbenchError(
-                f"the tokenizer of {spec!r} has neither a pad nor an end token: set one in its "
-                "folder"
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _torch_device(name: str) -> torch.device:
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise WorkbenchError(
-            f"unknown device {name!r}: use auto, cpu, cuda, cuda:1, mps, ..."
-        ) from error
-    try:
-        torch.ones(1, device=device).item()
-    except (
-        Exception
-    ) as error:  # AssertionError, NotImplementedError, RuntimeError: each back end has its own
-        raise WorkbenchError(
-            f"the device {name!r} cannot be used on this machine ({said(error)}): set model.device "
-            "to auto or cpu"
-        ) from error
-    return device
 
 
 def _check_counts(spec: str, config: Any) -> None:

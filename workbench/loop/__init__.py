@@ -23,7 +23,7 @@ from workbench.files.writing import sweep_temporary_files, write_atomically, wri
 from workbench.loop.inputs import inputs_of
 from workbench.loop.run import Run
 from workbench.loop.seeds import tell_trainings, with_seed_stages
-from workbench.pipeline.costs import page, seconds
+from workbench.pipeline.costs import moved_bytes, page, seconds
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.stages import (
     STRICT,
@@ -270,6 +270,7 @@ def with_costs(context: Run, report: str = "report") -> dict[str, Any]:
     return {
         **facts[report]["summary"],
         **spent,
+        **moved_bytes(context),
         "seconds.total": sum(spent.values()),
         "memory.peak_bytes": max(fact["peak_bytes"] for fact in facts.values()),
     }

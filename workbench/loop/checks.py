@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.config import ModelSettings, ProbeConfig, RunConfig, TeachSettings
+from workbench.elicit.bulk.configured import check_engine
 from workbench.elicit.formats import configured
 from workbench.errors import WorkbenchError
 from workbench.loop.questions import drawn_questions
@@ -59,7 +60,7 @@ def check_run(config: RunConfig) -> None:
 
 
 def check_placement(model: ModelSettings) -> None:
-    """Refuse to teach a model that is read layer by layer.
+    """Refuse to teach a model that is read layer by layer, or is on a server.
 
     Raises:
         WorkbenchError: for such a placement.
@@ -68,6 +69,12 @@ def check_placement(model: ModelSettings) -> None:
         raise WorkbenchError(
             "Teaching needs every layer in memory, and model.placement=stream reads them one by "
             "one; ask and patch such a model with 'workbench elicit', 'trace' and 'patch', or set "
+            "model.placement=device."
+        )
+    if model.placement == "ndif":
+        raise WorkbenchError(
+            "Teaching changes weights, and with model.placement=ndif they stay on a server; ask, "
+            "record and patch such a model with 'workbench elicit', 'trace' and 'patch', or set "
             "model.placement=device."
         )
 
@@ -95,6 +102,7 @@ def check_settings(config: RunConfig) -> None:
             format that cannot be asked so.
     """
     fmt = configured(loop_format(config.elicit.format), config.elicit)
+    check_engine(config.model, config.elicit)
     questions, template = config.questions, config.model.chat_template
     if fmt.thinking and questions.graded_file is not None:
         raise WorkbenchError(

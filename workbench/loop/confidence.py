@@ -38,7 +38,7 @@ from workbench.models.adapter_switch import adapter_off
 from workbench.pipeline.store import ROW, StageStore, run_parts
 from workbench.questions import prompt_text
 from workbench.states.layout import Layout
-from workbench.teach.adapter import adapter_merged
+from workbench.teach.merged_adapter import adapter_merged
 
 REPEATED_BATCHES = 1
 

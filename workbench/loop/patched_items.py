@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.config import PatchSettings
 from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.questions import load_questions
@@ -26,12 +27,22 @@ from workbench.pipeline.store import ROW
 def patched_items(context: Run) -> NDArray[np.int64]:
     """Return the rows of the questions that are patched, once the run has taught."""
     questions, _ = load_questions(context)
-    wanted = context.config.patch.n_questions
-    share = context.config.patch.share
-    if share:
-        fitting = int(share * work_before(context) / work_per_question(context))
-        wanted = max(wanted, fitting)
+    settings, wanted = context.config.patch, context.config.patch.n_questions
+    if settings.share:
+        layers, taught = context.lm.n_layers, context.stage("teach").facts()
+        read = sum(len(each.tokens) for each in confidence_conversations(context))
+        start = taught["start_layer"]
+        nodes, reply = context.scale_tokens.trie.tree.size, len(context.reply or ())
+        before = work_before(read, taught["tokens"], layers, start)
+        wanted = fitting_items(
+            settings, before, work_per_question(settings, layers, start, nodes, reply)
+        )
     return choose_items(questions, wanted, context.config.seed)
+
+
+def fitting_items(settings: PatchSettings, before: float, each: float) -> int:
+    """Return how many questions are patched, given the work before patching and that of each."""
+    return max(settings.n_questions, int(settings.share * before / each))
 
 
 def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.int64]:
@@ -44,29 +55,37 @@ def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.i
     return np.sort(order.iloc[np.argsort(rank.to_numpy(), kind="stable")][ROW].to_numpy()[:items])
 
 
-def work_before(context: Run) -> float:
+def work_before(read: int, taught: int, layers: int, start: int) -> float:
     """Return the work of a run up to patching: every conversation read once, and the adapter and
     its control taught.
+
+    Args:
+        read: tokens of all conversations.
+        taught: tokens of a training.
+        layers: of the model.
+        start: layer at which the adapter begins.
     """
-    layers, taught = context.lm.n_layers, context.stage("teach").facts()
-    read = sum(len(each.tokens) for each in confidence_conversations(context)) * layers
-    both_ways = 2 * taught["tokens"] * (layers - taught["start_layer"])
-    return float(read + 2 * both_ways)
+    both_ways = 2 * taught * (layers - start)
+    return float(read * layers + 2 * both_ways)
 
 
-def work_per_question(context: Run) -> float:
-    """Return the work of all conditions on one question, its prompt computed before."""
-    lm, patch = context.lm, context.config.patch
-    layers = sweep_layers(patch.layers, lm.n_layers)
-    start = context.stage("teach").facts()["start_layer"]
-    nodes = context.scale_tokens.trie.tree.size
-    earlier = len(context.reply or ()) // 2
+def work_per_question(
+    settings: PatchSettings, n_layers: int, start: int, nodes: int, reply: int
+) -> float:
+    """Return the work of all conditions on one question, its prompt computed before.
+
+    Args:
+        start: layer at which the adapter begins.
+        nodes: tokens of the scale that are read after every branch.
+        reply: tokens of the reply that the adapter acts on; 0 for whole conversations.
+    """
+    layers = sweep_layers(settings.layers, n_layers)
     work = 0
     for condition in CONDITIONS:
-        swept = swept_layers(condition, layers, patch.control_layers)
-        columns = 1 + nodes + (earlier if condition.random_position else 0)
+        swept = swept_layers(condition, layers, settings.control_layers)
+        columns = 1 + nodes + (reply // 2 if condition.random_position else 0)
         run = layers_run(condition, swept, start)
-        work += columns * sum(lm.n_layers - layer for layer in run)
+        work += columns * sum(n_layers - layer for layer in run)
     return float(work)
 
 

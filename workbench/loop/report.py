@@ -29,7 +29,7 @@ from workbench.loop.story import Chapter, asked, card, causes, caveats, knows, s
 from workbench.loop.tables import headline_tables, measures_table, sample_answers
 from workbench.models.embedded_models import title_of
 from workbench.models.fingerprint import sha256_of
-from workbench.pipeline.costs import seconds
+from workbench.pipeline.costs import moved_bytes, seconds
 from workbench.pipeline.store import StageStore
 from workbench.report import Page, Section, write_page
 from workbench.report.run_records import RECORD_FILE
@@ -57,7 +57,7 @@ def loop_page(context: Run, found: LoopResults) -> Page:
     return Page(
         f"Does {title_of(context.config.model.name)} know when it is wrong?",
         loop_sections(context, found),
-        {**found.summary(), **seconds(context, ("report",))},
+        {**found.summary(), **seconds(context, ("report",)), **moved_bytes(context)},
         context.config.model_dump(mode="json"),
         lead=[
             *headline_tables(readouts.stated, measures, len(readouts.correct), _patched(measures)),

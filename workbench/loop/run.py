@@ -94,7 +94,7 @@ class Run:
     @property
     def lm(self) -> LanguageModel:
         """The base model."""
-        from workbench.loading import load_model
+        from workbench.loading import RemoteAccess, load_model
 
         held = self.loaded.shared or self.loaded
         if held.lm is None:
@@ -110,9 +110,17 @@ class Run:
                 trust_remote_code=model.trust_remote_code,
                 day=model.date,
                 placement=model.placement,
+                max_memory=model.max_memory,
                 most_waiting_bytes=model.waiting_bytes,
                 spill_folder=model.spill_folder,
+                resume_passes=model.resume_passes,
+                resume_bytes=model.resume_bytes,
+                remote=RemoteAccess(model.remote, model.remote_retries, model.remote_wait),
             )
+            if self.config.elicit.engine != "exact":
+                from workbench.elicit.bulk.configured import use_engine
+
+                use_engine(held.lm, model, self.config.elicit, self.config.seed)
         if self.config.elicit.thinking == "on":
             from workbench.models.thoughts import require_thoughts
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from peft.tuners.lora import LoraLayer
@@ -37,7 +38,7 @@ def invoke_adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
     Other models are left alone.
 
     Columns count from a pass's first one; columns added while it runs come after them and are acted
-    on.
+    on. What a block says holds for its own context alone, so that passes may take turns.
     """
     if lm.invocation_length is None:
         yield
@@ -45,7 +46,10 @@ def invoke_adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
 
     def starts(
         module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        first = _first_column.get()
+        if first is None:
+            return None
         if args[0].dim() != 3:
             raise WorkbenchError(
                 "An adapter on a prompt's last tokens cannot act on modules that see tokens "
@@ -54,12 +58,21 @@ def invoke_adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
                 "teach.adapter_scope=conversation."
             )
         rows, columns = args[0].shape[:2]
-        return args, {**kwargs, "alora_offsets": [max(0, columns - column)] * rows}
+        return args, {**kwargs, "alora_offsets": [max(0, columns - first)] * rows}
 
     with ExitStack() as stack:
+        stack.callback(_first_column.reset, _first_column.set(column))
         for module in _adapted(lm):
             stack.callback(module.register_forward_pre_hook(starts, with_kwargs=True).remove)
         yield
+
+
+def first_invoked_column() -> int | None:
+    """Return the column from which :func:`invoke_adapter_from` lets adapters act now."""
+    return _first_column.get()
+
+
+_first_column: ContextVar[int | None] = ContextVar("adapter_first_column", default=None)
 
 
 def _adapted(lm: LanguageModel) -> list[Any]:

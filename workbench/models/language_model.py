@@ -17,6 +17,7 @@ from peft import PeftModel
 from workbench.compat import execution_device
 from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture
+from workbench.models.server import server_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,11 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """The device token ids must be on: that on which the token embedding computes."""
+        """The device token ids must be on: that on which the token embedding computes, the CPU for
+        a model on a server.
+        """
+        if server_of(self) is not None:
+            return torch.device("cpu")
         embedding = self.embedding()
         if embedding.weight.device.type != "meta":
             return embedding.weight.device

@@ -89,6 +89,17 @@ def allow_training(model: Any) -> None:
     )
 
 
+def quantise_weight(scheme: Scheme, linear: torch.nn.Linear, weight: torch.Tensor) -> Any:
+    """Return the quantised parameter that a scheme of torchao makes of the plain ``weight`` of
+    ``linear``, as loading the whole model would; the module is left as it is.
+    """
+    alone = torch.nn.Linear(linear.in_features, linear.out_features, bias=False, device="meta")
+    alone.weight = torch.nn.Parameter(weight, requires_grad=False)
+    quantize = import_module("torchao.quantization").quantize_
+    quantize(alone, scheme.config(weight.dtype).quant_type)
+    return alone.weight.requires_grad_(False)
+
+
 def _torchao(config: Callable[[Any], Any]) -> Callable[[torch.dtype], Any]:
     def make(dtype: torch.dtype) -> Any:
         from transformers import TorchAoConfig

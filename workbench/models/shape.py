@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,10 +48,7 @@ def read_shape(settings: ModelSettings) -> ModelShape:
     with explain_errors(settings.name):
         options = {"trust_remote_code": settings.trust_remote_code, "revision": source.revision}
         config = AutoConfig.from_pretrained(source.place, **options)
-        with torch.device("meta"):
-            model = class_of(config).from_config(
-                config, trust_remote_code=settings.trust_remote_code
-            )
+        model = build_on_meta(config, settings.trust_remote_code)
     text = model.config.get_text_config()
     linear: dict[str, int] = {}
     for name, module in model.named_modules():
@@ -58,3 +56,9 @@ def read_shape(settings: ModelSettings) -> ModelShape:
             last = name.rpartition(".")[2]
             linear[last] = linear.get(last, 0) + 1
     return ModelShape(settings.name, int(text.num_hidden_layers), int(text.hidden_size), linear)
+
+
+def build_on_meta(config: Any, trust_remote_code: bool = False) -> Any:
+    """Return the transformers model of a configuration with its weights on no device."""
+    with torch.device("meta"):
+        return class_of(config).from_config(config, trust_remote_code=trust_remote_code)

@@ -13,6 +13,8 @@ from typing import Any
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from workbench.compat_processes import local_part
+
 
 def sharing(model: nn.Module) -> dict[str, list[str]]:
     """Return the names of the modules whose weights other modules use too, each with the names of
@@ -52,4 +54,4 @@ def untie_adapted(model: Any) -> None:
 
 def _place(weight: nn.Parameter) -> int:
     """Return the address of a weight's numbers; 0 for weights that are not in memory."""
-    return 0 if weight.device.type == "meta" else weight.data_ptr()
+    return 0 if weight.device.type == "meta" else local_part(weight).data_ptr()

@@ -44,6 +44,7 @@ from workbench.models.shrink_sizes import (
     SPREAD,
     shrink_entry,
 )
+from workbench.models.weights import class_of
 
 LAYERS, TOWER_LAYERS = 4, 2
 LAYER_COUNTS = re.compile(
@@ -220,9 +221,23 @@ def build(
     """
     config = tiny_config(family, **overrides)
     registered = [auto for names, auto in _CLASSES if family in names]
+    return _built(registered[-1 if whole else 0], config, attention, seed)
+
+
+def build_like(config: Any, attention: str = "eager", seed: int = 0) -> Any:
+    """Build a seeded random model with the entries of a checkpoint's ``config``, every size
+    shrunk, in eval mode and frozen.
+
+    What transformers raises for a configuration that it cannot build passes through.
+
+    Raises:
+        WorkbenchError: for a configuration of another kind of model.
+    """
+    return _built(class_of(config), _shrink(config, {}, LAYERS), attention, seed)
+
+
+def _built(automatic: Any, config: Any, attention: str, seed: int) -> Any:
     with _seeded(seed):
-        model = registered[-1 if whole else 0].from_config(
-            config, attn_implementation=attention, dtype=torch.float32
-        )
+        model = automatic.from_config(config, attn_implementation=attention, dtype=torch.float32)
     _randomise(model, seed)
     return model.eval().requires_grad_(False)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.models.language_model import LanguageModel
+from workbench.models.moved_bytes import moved
 from workbench.models.plain_weights import is_plain
 from workbench.models.precision import model_arithmetic
 
@@ -65,7 +66,9 @@ def unembed_tokens(lm: LanguageModel, final: Tensor, tokens: Sequence[int]) -> T
         at = torch.as_tensor(list(tokens), device=head.weight.device)
         bias = None if head.bias is None else head.bias[at]
         with model_arithmetic(lm):
-            found = nn.functional.linear(lm.before_head()(flat), head.weight[at], bias).float()
+            # Not through the head, whose hook would move what it is given.
+            given = moved(lm.before_head()(flat), head.weight.device)
+            found = nn.functional.linear(given, head.weight[at], bias).float()
         if row.logit_scale != 1:
             found = found * row.logit_scale
         if row.logit_softcap is not None:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.compat import process_count
+from workbench.compat_processes import process_count
 from workbench.models.components import missing_component_reason, place_of
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import Streams, hidden_argument, hidden_of

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.compat import process_count
+from workbench.compat_processes import process_count
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.metrics import Metric

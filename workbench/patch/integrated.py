@@ -21,6 +21,7 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
+from workbench.models.dispatch import keeps_weights_away
 from workbench.models.slices import slices_of
 from workbench.patch.components import ComponentSet, products, states_at
 from workbench.patch.inputs import Batch
@@ -102,9 +103,9 @@ class Stream:
             kept.append(hidden.detach().clone())
             return hidden
 
-        # A device map's hooks put weights away at the end of their modules, so such a pass is not
+        # Hooks that load weights for each use put them away again, so such a pass is not
         # stopped half-way.
-        stop = keep if getattr(self.lm.base(), "hf_device_map", None) else stop_with(keep)
+        stop = keep if keeps_weights_away(self.lm.base()) else stop_with(keep)
         self._pass({place(layer, "resid_pre"): stop}, gradients=False)
         self.layer, self.states = layer, kept[0]
 

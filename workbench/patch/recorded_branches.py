@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.models.dispatch import keeps_weights_away
 from workbench.patch.inputs import ModelInputs, batch_of
 from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
@@ -62,8 +63,8 @@ def record_branches(
             "Branches to record are patched in one layer and read in one layer, not below."
         )
     (layer,) = layers
-    # As in record_only: a device map's hooks must see the end of the pass.
-    top = None if getattr(lm.base(), "hf_device_map", None) else layer
+    # As in record_only: hooks that put weights away must see the end of the pass.
+    top = None if keeps_weights_away(lm.base()) else layer
     wanted = int((lengths[:, None] - positions).max()) * len(patches)
     room = tail_room(tokens_per_forward, int(lengths.max()), wanted)
 

@@ -1,5 +1,5 @@
 """Report what every run has besides its results: the path of its page, which stages have finished,
-and the seconds and memory of each.
+and the seconds, memory and bytes moved between devices of each.
 """
 
 from __future__ import annotations
@@ -29,4 +29,12 @@ def seconds(context: StagedRun, without: tuple[str, ...] = ()) -> dict[str, floa
         f"seconds.{name}": context.stage(name).facts()["seconds"]
         for name in finished_stages(context)
         if name not in without
+    }
+
+
+def moved_bytes(context: StagedRun) -> dict[str, int]:
+    """Return ``moved_bytes.<stage>`` of every finished stage that moved tensors between devices."""
+    facts = {name: context.stage(name).facts() for name in finished_stages(context)}
+    return {
+        f"moved_bytes.{name}": f["moved_bytes"] for name, f in facts.items() if "moved_bytes" in f
     }

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from workbench import progress
 from workbench.errors import WorkbenchError
+from workbench.models.moved_bytes import MOVED
 from workbench.pipeline.differences import (
     Origin,
     in_names_of,
@@ -224,11 +225,16 @@ def all_done(planned: Sequence[PlannedStage], context: StagedRun) -> bool:
 
 
 def do_stage(stage: Stage, context: StagedRun, store: StageStore) -> None:
-    """Run one stage and seal it, with the seconds of all attempts and the process's peak memory."""
-    before, started = store.spent(), time.monotonic()
+    """Run one stage and seal it, with the seconds of all attempts, the process's peak memory and,
+    where any were, the bytes that this attempt moved between devices.
+    """
+    before, started, moved = store.spent(), time.monotonic(), MOVED.total
     facts = {} if stage.work is None else stage.work(context, store)
     seconds = before + time.monotonic() - started
-    store.finish({**facts, "seconds": seconds, "peak_bytes": peak_memory()})
+    costs = {"seconds": seconds, "peak_bytes": peak_memory(), "moved_bytes": MOVED.total - moved}
+    store.finish(
+        {**facts, **{name: cost for name, cost in costs.items() if cost or name != "moved_bytes"}}
+    )
 
 
 def _made_from(

@@ -94,7 +94,7 @@ def readable(key: str, value: Any) -> str:
     if isinstance(value, str | dict):
         return str(value)
     number = float(value)
-    if key.endswith("bytes"):
+    if key.endswith("bytes") or key.startswith("moved_bytes"):
         return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
     if key.startswith("seconds"):
         return f"{number:.1f} s"

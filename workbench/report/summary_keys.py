@@ -82,6 +82,7 @@ SUMMARY_KEYS: Mapping[str, str] = {
     "transfer.<measure>": "single answers against comparisons",
     "training.<cost>": "tokens, examples, questions and steps of a training",
     "seconds.<stage>": "seconds of a stage, over all attempts",
+    "moved_bytes.<stage>": "bytes that a stage moved between devices, in its last attempt",
     "memory.peak_bytes": "largest resident memory of any stage",
     "mass_on_scale.before": "mean mass that the base model puts on the scale",
     "model.<fact>": "name, revision, chat template, precision, dtype, quantisation",

@@ -30,8 +30,15 @@ CHECKED_CELLS = 8
 MOST_WAITING_BYTES = 4_000_000_000
 """Memory bound of a streamed model: what all batches hold that wait for its next layer."""
 
+RESUME_BYTES = 50_000_000_000
+"""Disk bound of what layers of a streamed model returned, kept for a process that is killed."""
+
 PROBE_MEMORY_BYTES = 2_000_000_000
 """Memory bound of fitting probes."""
 
 RECORDED_BYTES = 2_000_000_000
 """Memory bound of recorded states, beyond which they stay on disk in shards."""
+REMOTE_RETRIES = 3
+"""How often a request that was lost on its way to a server is sent again."""
+REMOTE_WAIT = 1800.0
+"""Seconds that a request to a server may hear nothing, in its queue or running."""

@@ -1,7 +1,8 @@
-"""Define the settings of a run by what they decide: the model, the questions, how they are asked,
-the probes, the patches, and what is measured besides them.
+"""Define the settings of a run by what they decide: the model, the questions, the probes, the
+patches, and what is measured besides them.
 
-Settings of training are in :mod:`workbench.settings.teaching`. What every single setting must be is
+How questions are asked is in :mod:`workbench.settings.asking`, training in
+:mod:`workbench.settings.teaching`. What every single setting must be is
 in :mod:`workbench.settings.fields`.
 """
 
@@ -20,6 +21,9 @@ from workbench.settings.defaults import (
     MOST_WAITING_BYTES,
     PROBE_MEMORY_BYTES,
     RECORDED_BYTES,
+    REMOTE_RETRIES,
+    REMOTE_WAIT,
+    RESUME_BYTES,
     TOKENS_PER_FORWARD,
 )
 from workbench.settings.fields import Bytes, Settings
@@ -67,12 +71,35 @@ class ModelSettings(Settings):
         ),
     )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', ...")
-    placement: Literal["device", "stream"] = Field(
+    placement: Literal["device", "auto", "tensor", "stream", "ndif"] = Field(
         "device",
         description=(
-            "device: all weights on one device; stream: one layer after another is read from the "
-            "files when passes need it, for models larger than memory"
+            "device: all weights on one device; auto: layers on several; tensor: matrices split "
+            "over the processes of torchrun; stream: one layer after another is read from the "
+            "files when passes need it, for models larger than memory; ndif: on a server"
         ),
+    )
+    max_memory: dict[str, str] | None = Field(
+        None,
+        description=(
+            "with placement=auto, the most that weights take on a device, as {0: 20GiB, 1: 20GiB}; "
+            "none for nine tenths of what is free"
+        ),
+    )
+    remote: str = Field(
+        "ndif",
+        description=(
+            "server of placement=ndif: ndif, the address of another one, or local for a rehearsal"
+        ),
+    )
+    remote_retries: int = Field(
+        REMOTE_RETRIES, ge=0, le=1000, description="how often a lost request is sent again"
+    )
+    remote_wait: float = Field(
+        REMOTE_WAIT,
+        gt=0,
+        le=10**7,
+        description="seconds that a request may hear nothing from the server before it is given up",
     )
     waiting_bytes: Bytes = Field(
         MOST_WAITING_BYTES,
@@ -84,6 +111,17 @@ class ModelSettings(Settings):
     spill_folder: Path | None = Field(
         None,
         description="folder of those files; none for the system's temporary ones",
+    )
+    resume_passes: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description=(
+            "with placement=stream: keep what layers returned in that folder until their passes "
+            "end, so that a killed process goes on after its last finished layer; auto: for layers "
+            "of more than 8 GB"
+        ),
+    )
+    resume_bytes: Bytes = Field(
+        RESUME_BYTES, description="disk bound of what is kept so; beyond it, passes are made again"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
@@ -162,42 +200,6 @@ class QuestionSettings(Settings):
         description=(
             "domains that nothing is fitted on or taught from; all their questions are held out"
         ),
-    )
-
-
-class ElicitSettings(Settings):
-    """How answers and confidence are asked for."""
-
-    format: str = Field(
-        "percent", description="a row of the table of formats, see 'workbench formats'"
-    )
-    answer_tokens: int = Field(16, ge=1, le=100_000, description="most tokens of an answer")
-    reasoning_tokens: int = Field(
-        96,
-        ge=1,
-        le=100_000,
-        description="most tokens of the reasoning before an answer, where there is any",
-    )
-    template: Literal["chat", "plain"] = Field(
-        "chat",
-        description="turns by the model's chat template, or as plain text with worked examples, "
-        "which base models and instruct models can be compared under",
-    )
-    thinking: Literal["off", "on"] = Field(
-        "off",
-        description="whether a model whose chat template has thoughts thinks before it answers",
-    )
-    thinking_tokens: int = Field(
-        1024,
-        ge=1,
-        le=100_000,
-        description="most tokens of a thought; one that is cut there is closed, counted, and its "
-        "answer is not graded",
-    )
-    thinking_history: Literal["template", "kept"] = Field(
-        "template",
-        description="what a later turn shows of the thought: what the template writes in history, "
-        "mostly nothing, or the thought where it was thought",
     )
 
 

@@ -80,6 +80,16 @@ class TeachSettings(Settings):
     activation_cache_bytes: Bytes = Field(
         1_000_000_000, description="memory bound: states kept below the adapter"
     )
+    resident_bytes: Bytes = Field(
+        8_000_000_000,
+        description="with model.placement=stream: the layers that are trained stay in memory where "
+        "they take no more; otherwise each step reads them forward and back",
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="compute the inside of layers again on the way back instead of keeping it: "
+        "less memory for about a third more products",
+    )
     learning_rate: float = Field(1e-3, gt=0, le=10)
     loraplus_lr_ratio: float = Field(
         8.0,

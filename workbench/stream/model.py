@@ -1,20 +1,22 @@
 """Say of a language model whether it is streamed, what it has read, and what it cannot be used for.
 
-What changes layers for good, or reads their weights outside of a pass, needs them in memory:
-adapters, training, and analyses of the weights themselves. These refuse a streamed model; all that
-is a pass over prompts does not.
+What reads the weights of layers outside of a pass, or differentiates passes, needs them in memory:
+analyses of the weights themselves, gradients, other libraries. These refuse a streamed model; all
+that is a pass over prompts does not. An adapter is small, stays in memory, and is put around the
+placeholders of the weights (:func:`weights_in_shape`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.server import require_weights_here
 from workbench.stream.gates import LayerStream, gate_of
 from workbench.stream.skeleton import layers_path
 
@@ -28,16 +30,28 @@ def stream_of(lm: LanguageModel) -> LayerStream | None:
 
 
 def require_in_memory(lm: LanguageModel, what: str) -> None:
-    """Refuse a streamed model for what needs its layers in memory.
+    """Refuse a streamed model, or one on a server, for what needs its layers in memory.
 
     Raises:
-        WorkbenchError: for a streamed model, naming ``what``.
+        WorkbenchError: for such a model, naming ``what``.
     """
+    require_weights_here(lm, what)
     if stream_of(lm) is not None:
         raise WorkbenchError(
             f"{what} needs every layer of {lm.name!r} in memory, and it is read layer by layer: "
             "set model.placement=device"
         )
+
+
+@contextmanager
+def weights_in_shape(lm: LanguageModel) -> Iterator[None]:
+    """Give the weights of a streamed model placeholders of their shape, dtype and device inside the
+    block (:meth:`workbench.stream.layer_weights.LayerWeights.placeholders_on_device`). A model in
+    memory is left alone.
+    """
+    stream = stream_of(lm)
+    with nullcontext() if stream is None else stream.weights.placeholders_on_device():
+        yield
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
@@ -21,10 +22,11 @@ from weakref import WeakSet
 from greenlet import GreenletExit, getcurrent
 
 from workbench import progress
-from workbench.stream.tasks import Task, current_task, give_way
+from workbench.stream.tasks import Task, current_task, give_way, same_switches
 
 if TYPE_CHECKING:
     from workbench.stream.gates import LayerGate, LayerStream
+    from workbench.stream.pass_log import TaskLog
 
 Result = TypeVar("Result")
 
@@ -75,27 +77,38 @@ class Rounds:
         self._waiting: dict[LayerGate, list[Task]] = {}
         self._live: set[Task] = set()
         self._bar: progress.Task | None = None
+        logs = [stream.pass_log for stream in _streams]
+        self._pass_log = logs[0] if len(logs) == 1 else None
+        self.log: TaskLog | None = None
 
     def run(self, works: Sequence[Callable[[], Result]], description: str | None) -> list[Result]:
         """Run tasks from outside of any, see :func:`run_together`."""
-        token = _rounds.set(self)
-        tasks = [Task(work) for work in works]
+        token, finished = _rounds.set(self), False
+        tasks = [Task(work, path=(number,)) for number, work in enumerate(works)]
         self._ready.extend(tasks)
         try:
-            with progress.task(f"{description or 'passes'}, layer by layer") as self._bar:
+            with (
+                same_switches(),
+                progress.task(f"{description or 'passes'}, layer by layer") as self._bar,
+            ):
                 self._go_round(tasks)
+            finished = True
         finally:
             _rounds.reset(token)
-            for task in list(self._live):
-                task.cancel()
+            if self.log is not None:
+                self.log.close(finished)
+            with same_switches():
+                for task in list(self._live):
+                    task.cancel()
         return [task.result for task in tasks]
 
     def run_inside(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
         """Run tasks from inside one, which waits for them."""
         parent = current_task()
         assert parent is not None
-        tasks = [Task(work, parent) for work in works]
-        parent.children = len(tasks)
+        first = parent.started
+        tasks = [Task(work, parent, path=(*parent.path, first + n)) for n, work in enumerate(works)]
+        parent.children, parent.started = len(tasks), first + len(tasks)
         self._ready.extend(tasks)
         if tasks:
             give_way(self.stack)
@@ -105,8 +118,14 @@ class Rounds:
     def wait_for(self, gate: LayerGate, task: Task) -> None:
         """Let ``task``, which runs, wait for a layer."""
         self._waiting.setdefault(gate, []).append(task)
-        gate.stream.expect(gate.layer)
+        if not (self.logs and (self.log is None or self.log.offers(task))):
+            gate.stream.expect(gate.layer)
         give_way(self.stack)
+
+    @property
+    def logs(self) -> bool:
+        """Whether what layers return is written down."""
+        return self._pass_log is not None
 
     def room_for(self, task: Task) -> int:
         """Return what ``task`` may hold in memory, given what the others hold."""
@@ -124,12 +143,18 @@ class Rounds:
             self._start()
             if not self._waiting:
                 continue
+            if self._pass_log is not None and at is None:
+                waiting = [task for group in self._waiting.values() for task in group]
+                self.log = self._pass_log.open(waiting)
+                self._pass_log = None if self.log is None else self._pass_log
             gate = self._next(at)
             at = gate.stream, gate.layer
             used.add(gate.stream)
-            with gate.stream.filled(gate.layer):
+            with ExitStack() as stack:
                 while self._waiting.get(gate):
                     for task in self._waiting.pop(gate):
+                        if self.log is None or not self.log.has_read(task):
+                            stack.enter_context(gate.stream.filled(gate.layer))
                         self._step(task)
                     self._start()
             if self._bar is not None:

@@ -16,11 +16,13 @@ from __future__ import annotations
 import mmap
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import Cache
 
 from workbench.errors import WorkbenchError
 
@@ -101,3 +103,28 @@ def _let_go(pages: mmap.mmap) -> None:
     """Take the pages of a mapped file out of this process's memory; the system keeps them."""
     if hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)
+
+
+def held_bytes(tensors: Iterable[Tensor], spill: SpillFolder) -> int:
+    """Return the bytes of tensors, what they share once and without what lies in files."""
+    sizes: dict[int, int] = {}
+    for tensor in tensors:
+        if spill.holds(tensor):
+            continue
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+    return sum(sizes.values())
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in arguments of a layer, those of its caches too."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from tensors_in(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from tensors_in(part)
+    elif isinstance(value, Cache):
+        yield from tensors_in([vars(layer) for layer in value.layers])
+        yield from tensors_in({k: v for k, v in vars(value).items() if k != "layers"})

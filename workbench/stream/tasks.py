@@ -6,9 +6,9 @@ runs at any time, and none is interrupted but where it waits. So batches of one 
 tasks without a change of that computation.
 
 What a task sets for its passes must not act on those of others. Hooks that it registers on the
-model act on its own passes and on those of tasks that it started (:func:`for_this_task`); whether
-gradients are recorded is put back each time it goes on. Adapters that are switched on and off by
-a task are not told apart, so streamed models carry none.
+model act on its own passes and on those of tasks that it started (:func:`for_this_task`). Of what
+the whole process has one, as the switch of an adapter, each task has a value of its own that is put
+back when it goes on (:func:`keep_for_each_task`); so is whether gradients are recorded.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from typing import Any
 
 from greenlet import greenlet
 
+OWNER = "owner_task"
+"""Name under which a hook holds the task it belongs to."""
+
 
 @dataclass(eq=False)
 class Task:
@@ -33,17 +36,26 @@ class Task:
         children: how many tasks it waits for.
         waiting_bytes: what the tensors take that it holds in memory while it waits for a layer.
         kept: what it keeps of a pass besides the states that the next layer gets.
+        path: its number among the tasks of each of its ancestors, and of its parent.
+        started: how many tasks it has started.
+        calls: how many calls of layers it has made.
+        given: digest of what the last one gets; None where that is not known.
     """
 
     work: Callable[[], Any]
     parent: Task | None = None
     result: Any = None
     error: BaseException | None = None
+    path: tuple[int, ...] = ()
+    started: int = 0
+    calls: int = 0
+    given: bytes | None = None
     children: int = 0
     done: bool = False
     waiting_bytes: int = 0
     kept: list[weakref.ref[Any]] = field(default_factory=list, repr=False)
     context: Context = field(default_factory=copy_context, repr=False)
+    switches: list[Any] = field(default_factory=lambda: _switches(), repr=False)
     stack: Any = field(default=None, repr=False)
 
     def keep(self, tensor: Any) -> None:
@@ -81,6 +93,7 @@ class Task:
 
     def _run(self) -> None:
         _current.set(self)
+        _put_switches(self.switches)
         try:
             self.result = self.work()
         except BaseException as error:  # handed on to whoever waits for the task
@@ -98,8 +111,42 @@ def current_task() -> Task | None:
 
 def give_way(scheduler: greenlet) -> None:
     """Let others run until the current task is resumed by its ``scheduler``."""
-    with _same_gradient_mode():
-        scheduler.switch()
+    kept = _switches()
+    try:
+        with _same_gradient_mode():
+            scheduler.switch()
+    finally:
+        _put_switches(kept)
+
+
+_kept: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+
+
+def keep_for_each_task(read: Callable[[], Any], put: Callable[[Any], None]) -> None:
+    """Let every task have its own value of something that the process has one of: what ``read``
+    returns when the task has to wait is handed to ``put`` when it goes on. A new task begins with
+    the value of where it was made.
+    """
+    _kept.append((read, put))
+
+
+@contextmanager
+def same_switches() -> Iterator[None]:
+    """Put back what is kept for each task, after a block in which tasks take turns."""
+    kept = _switches()
+    try:
+        yield
+    finally:
+        _put_switches(kept)
+
+
+def _switches() -> list[Any]:
+    return [read() for read, _ in _kept]
+
+
+def _put_switches(values: list[Any]) -> None:
+    for (_, put), value in zip(_kept, values, strict=False):
+        put(value)
 
 
 @contextmanager
@@ -126,12 +173,18 @@ def note_kept(tensor: Any) -> None:
 def for_this_task(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Return a hook that does nothing in passes of other tasks; the same hook outside of any."""
     mine = current_task()
-    if mine is None:
-        return hook
 
     @wraps(hook)
     def own(*args: Any, **kwargs: Any) -> Any:
         task = current_task()
-        return hook(*args, **kwargs) if task is not None and task.descends_from(mine) else None
+        acts = mine is None or (task is not None and task.descends_from(mine))
+        return hook(*args, **kwargs) if acts else None
 
+    vars(own)[OWNER] = mine
     return own
+
+
+def acts_on(hook: Any, task: Task) -> bool:
+    """Return whether a hook that :func:`for_this_task` made acts on the passes of ``task``."""
+    held = vars(hook) if hasattr(hook, "__dict__") else {}
+    return OWNER in held and (held[OWNER] is None or task.descends_from(held[OWNER]))

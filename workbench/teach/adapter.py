@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -30,17 +29,17 @@ from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
 from workbench.compat import forget_adapters
+from workbench.compat_processes import hidden_mesh
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.files.local_names import local_name
 from workbench.models import LanguageModel
-from workbench.models.adapter_switch import adapter_off
 from workbench.models.plain_weights import is_linear
-from workbench.models.quantisation import require_plain_weights
+from workbench.models.server import require_weights_here
 from workbench.models.sharing import sharing
-from workbench.models.swap_weights import replaced_weights
-from workbench.stream.model import require_in_memory
-from workbench.teach.adapter_kind import require_mergeable, require_switchable
+from workbench.stream.model import weights_in_shape
+from workbench.teach.adapter_kind import require_switchable
+from workbench.teach.split_adapter import join_split_layers, release_base_layers
 
 
 def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0) -> LanguageModel:
@@ -50,7 +49,7 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
     Raises:
         WorkbenchError: for modules or a start layer the model does not have.
     """
-    require_in_memory(lm, "an adapter")
+    require_weights_here(lm, "an adapter")
     _require_plain(lm)
     if not 0 <= start_layer < lm.n_layers:
         raise WorkbenchError(
@@ -81,7 +80,9 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
         exclude_modules=_outside_text(lm, settings.target_modules),
         task_type="CAUSAL_LM",
     )
-    return lm.with_model(get_peft_model(lm.base(), config))
+    with weights_in_shape(lm), hidden_mesh(lm.base()):
+        tuned = lm.with_model(get_peft_model(lm.base(), config))
+    return join_split_layers(tuned)
 
 
 def _outside_text(lm: LanguageModel, modules: Sequence[str]) -> str | None:
@@ -126,12 +127,16 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
         raise WorkbenchError(
             f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained."
         )
-    require_in_memory(lm, "an adapter")
+    require_weights_here(lm, "an adapter")
     _require_plain(lm)
     weights = _read_weights(folder)
     try:
         require_switchable(folder)
-        with warnings.catch_warnings(record=True) as said:
+        with (
+            warnings.catch_warnings(record=True) as said,
+            weights_in_shape(lm),
+            hidden_mesh(lm.base()),
+        ):
             warnings.simplefilter("always")
             model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
         if any("missing adapter keys" in str(warning.message) for warning in said):
@@ -163,7 +168,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
             "adapter again."
         ) from error
     invocation = getattr(model.active_peft_config, "alora_invocation_tokens", None)
-    return lm.with_model(model.eval(), len(invocation) if invocation else None)
+    return join_split_layers(lm.with_model(model.eval(), len(invocation) if invocation else None))
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
@@ -196,6 +201,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
 def _take_out(lm: LanguageModel) -> None:
     """Remove the parts of an adapter that a failed load left in the base model."""
     base = lm.base()
+    release_base_layers(base)
     for name, module in list(base.named_modules()):
         if isinstance(module, LoraLayer):
             parent, _, last = name.rpartition(".")
@@ -249,33 +255,11 @@ def _has_embedding(model: PeftModel) -> bool:
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
     """Remove the adapter's modules; return the base model."""
-    return lm.with_model(lm.model.unload()) if isinstance(lm.model, PeftModel) else lm
-
-
-@contextmanager
-def adapter_merged(lm: LanguageModel) -> Iterator[None]:
-    """Let the model behave as tuned inside the block at the base model's cost: the adapter's
-    products are added to the weights.
-
-    This is only for adapters that act on every token.
-
-    Raises:
-        WorkbenchError: for an adapter that is no sum of products, or is not on every token
-            (:func:`workbench.teach.adapter_kind.require_mergeable`), and for one on quantised
-            weights, which the sum would round.
-    """
-    require_mergeable(lm)
-    require_plain_weights(lm, "Merging an adapter", "run it as it is")
-    layers = [
-        module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A
-    ]
-    with replaced_weights() as put:
-        for layer in layers:
-            weight = layer.get_base_layer().weight
-            added = sum(layer.get_delta_weight(name) for name in layer.active_adapters)
-            put(weight, (weight.data + added).to(weight.dtype))
-        with adapter_off(lm):
-            yield
+    release_base_layers(lm.base())
+    if not isinstance(lm.model, PeftModel):
+        return lm
+    with weights_in_shape(lm):
+        return lm.with_model(lm.model.unload())
 
 
 def _require_plain(lm: LanguageModel) -> None:

@@ -38,11 +38,11 @@ class RenewMasks(TrainerCallback):
     what an uninterrupted one does.
     """
 
-    def __init__(self, pool: MaskPool) -> None:
-        self.pool = pool
+    def __init__(self, pool: MaskPool, size: int = POOL) -> None:
+        self.pool, self.size = pool, max(size, POOL)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.pool.renew(POOL)
+        self.pool.renew(self.size)
 
 
 class SoundCheckpoints(TrainerCallback):

@@ -14,7 +14,8 @@ therefore starts a new pool for every step.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class MaskPool:
     def __init__(self, p: float) -> None:
         self.threshold = round(p * LEVELS)
         self._masks: dict[torch.dtype, Tensor] = {}
-        self._places = np.random.default_rng(0)
+        self._places = np.random.Generator(np.random.SFC64(0))
 
     def renew(self, size: int) -> None:
         """Draw a new pool of at least ``size`` values."""
@@ -39,6 +40,14 @@ class MaskPool:
         draws = np.frombuffer(self._places.bytes(2 * size), dtype=np.uint16)
         keep = torch.from_numpy(draws >= self.threshold)
         self._masks = {torch.float32: keep.to(torch.float32) * (LEVELS / (LEVELS - self.threshold))}
+
+    def state(self) -> Any:
+        """Return the state from which the places of the next masks follow, in the same pool."""
+        return self._places.bit_generator.state
+
+    def put_state(self, state: Any) -> None:
+        """Draw the places of the next masks from a state again."""
+        self._places.bit_generator.state = state
 
     def mask(self, x: Tensor) -> Tensor:
         """Return a mask of the shape and dtype of ``x``."""
@@ -51,18 +60,42 @@ class MaskPool:
         start = int(self._places.integers(0, len(pool) - count + 1))
         return pool[start : start + count].view(x.shape)
 
+    def again(self) -> AbstractContextManager[None]:
+        """Return a context in which the masks that are drawn from now on are drawn once more."""
+        return self._as_it_was(self._masks, self._places, self._places.bit_generator.state)
+
+    @contextmanager
+    def _as_it_was(
+        self, masks: dict[torch.dtype, Tensor], places: np.random.Generator, state: Any
+    ) -> Iterator[None]:
+        now = self._masks, self._places, self._places.bit_generator.state
+        self._masks, self._places = masks, places
+        self._places.bit_generator.state = state
+        try:
+            yield
+        finally:
+            self._masks, self._places = now[:2]
+            self._places.bit_generator.state = now[2]
+
 
 class PooledDropout(nn.Module):
     """Inverted dropout with masks from a pool."""
 
     def __init__(self, pool: MaskPool) -> None:
         super().__init__()
-        self._pool = pool
+        self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self._pool.threshold == 0:
+        if not self.training or self.pool.threshold == 0:
             return x
-        return x * self._pool.mask(x)
+        return x * self.pool.mask(x)
+
+
+def pool_of(model: nn.Module) -> MaskPool | None:
+    """Return the pool that the dropout layers of ``model`` draw from; None without one."""
+    found = (module for module in model.modules() if isinstance(module, PooledDropout))
+    layer = next(found, None)
+    return None if layer is None else layer.pool
 
 
 @contextmanager

@@ -4,7 +4,7 @@ An adapter that begins at layer k cannot change the residual stream below it, so
 with the states after layer k - 1. The states of each example's own columns are kept (those of the
 shared columns before them are kept once), in the dtype of the model's residual stream: width
 entries per token. What does not fit into the bound is computed anew each time, and a warning says
-so once.
+so once. Of a streamed model, whose layers below would be read anew for that, it lies in files.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from workbench.models.moved_bytes import moved
+from workbench.stream.spill import SpillFolder
+
 
 class FrozenStates:
     """The states [own columns, width] of numbered examples, at most ``most_bytes`` of them, in the
     computer's main memory.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self.most_bytes = most_bytes
+    def __init__(self, most_bytes: int, spill: SpillFolder | None = None) -> None:
+        self.most_bytes, self.spill = most_bytes, spill
         self.bytes = 0
         self.full = False
         self._rows: dict[int, Tensor] = {}
@@ -38,6 +41,11 @@ class FrozenStates:
         if self.full or number in self._rows:
             return
         size = states.numel() * states.element_size()
+        if self.bytes + size > self.most_bytes and self.spill is not None:
+            spilled = states.to("cpu", copy=True)
+            self.spill.spill([spilled])
+            self._rows[number] = spilled
+            return
         if self.bytes + size > self.most_bytes:
             self.full = True
             warnings.warn(
@@ -48,7 +56,13 @@ class FrozenStates:
             )
             return
         self.bytes += size
-        self._rows[number] = states.to("cpu", copy=True)
+        self._rows[number] = _copied(states)
+
+
+def _copied(states: Tensor) -> Tensor:
+    """Return a copy in the computer's main memory, never a view of a batch."""
+    found = moved(states, torch.device("cpu"))
+    return found.clone() if found is states else found
 
 
 def own_states(states: Tensor, begins: Sequence[int], sizes: Sequence[int]) -> list[Tensor]:
@@ -69,4 +83,4 @@ def placed(
     out = parts[0].new_zeros(len(parts), columns, parts[0].shape[1])
     for row, part, begin in zip(out, parts, begins, strict=True):
         row[begin : begin + len(part)] = part
-    return out.to(device)
+    return moved(out, device)

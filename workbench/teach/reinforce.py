@@ -73,6 +73,7 @@ def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResu
             raise WorkbenchError(
                 "TRL trains both of LoRA's matrices at one rate; set teach.loraplus_lr_ratio=1."
             )
+        require_kept_layers(job.settings.gradient_checkpointing)
         replies = plan.replies(job)
         if replies.opening is not None and not plan.algorithm.opens:
             raise WorkbenchError(
@@ -105,6 +106,19 @@ def _most_tokens(replies: Replies) -> int:
     opening = replies.opening
     written = 0 if opening is None else opening.limit + len(opening.written)
     return max(map(len, replies.prompts), default=0) + written + replies.limit
+
+
+def require_kept_layers(gradient_checkpointing: bool) -> None:
+    """Refuse gradient checkpointing, which this training's passes, made by TRL, do not know.
+
+    Raises:
+        WorkbenchError: where it is set.
+    """
+    if gradient_checkpointing:
+        raise WorkbenchError(
+            "teach.gradient_checkpointing cannot be combined with arms that sample replies while "
+            "they train: set it to false, or choose other arms."
+        )
 
 
 def _trainer(tuned: LanguageModel, job: TrainingJob, plan: Reinforcement, replies: Replies) -> Any:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from workbench.models import LanguageModel
 from workbench.models.layer_output import hidden_argument, with_hidden_argument
+from workbench.models.moved_bytes import moved
+from workbench.stream.tasks import for_this_task
 
 
 @contextmanager
@@ -56,17 +58,17 @@ def _only_at(stack: ExitStack, module: nn.Module, columns: Tensor) -> None:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         hidden = hidden_argument(args, kwargs)
         shapes.append(hidden.shape)
-        new = hidden.flatten(0, 1).index_select(0, columns.to(hidden.device))[None]
+        new = hidden.flatten(0, 1).index_select(0, moved(columns, hidden.device))[None]
         return with_hidden_argument(args, kwargs, new)
 
     def spread(module: nn.Module, args: Any, output: Any) -> Any:
         hidden: Tensor = (output[0] if isinstance(output, tuple) else output).flatten(0, -2)
         rows, count, _ = shapes.pop()
         whole = hidden.new_zeros(rows * count, hidden.shape[-1]).index_copy(
-            0, columns.to(hidden.device), hidden
+            0, moved(columns, hidden.device), hidden
         )
         whole = whole.unflatten(0, (rows, count))
         return (whole, *output[1:]) if isinstance(output, tuple) else whole
 
-    stack.callback(module.register_forward_pre_hook(cut, with_kwargs=True).remove)
-    stack.callback(module.register_forward_hook(spread).remove)
+    stack.callback(module.register_forward_pre_hook(for_this_task(cut), with_kwargs=True).remove)
+    stack.callback(module.register_forward_hook(for_this_task(spread)).remove)

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer
 
 from workbench.compat import TrainerHooks
+from workbench.models.moved_bytes import moved
 from workbench.teach.checkpoints import diverged
 from workbench.teach.losses import Loss
 from workbench.teach.sampler import SeededOrder
@@ -69,9 +70,9 @@ class TargetTrainer(TrainerHooks, Trainer):
         self.model_accepts_loss_kwargs = False
 
     def train_sampler(self) -> SeededOrder:
-        return SeededOrder(
-            self.passes.lengths, self.args.per_device_train_batch_size, self.args.seed
-        )
+        # Of the batches of all processes together, so that their number changes no step.
+        together = self.args.per_device_train_batch_size * self.args.world_size
+        return SeededOrder(self.passes.lengths, together, self.args.seed)
 
     def create_optimizer(self, model: Any = None) -> Any:
         self.optimizer = loraplus(
@@ -96,7 +97,7 @@ class TargetTrainer(TrainerHooks, Trainer):
     ) -> Any:
         numbers = inputs["rows"].tolist()
         logits = self.passes.logits(model, numbers)
-        loss = self.loss(numbers, logits)
+        loss = moved(self.loss(numbers, logits), self.args.device)
         if not bool(torch.isfinite(loss)):
             raise diverged(Path(self.args.output_dir), self.state.global_step)
         self._measure(numbers, logits.detach())

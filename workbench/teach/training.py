@@ -11,8 +11,9 @@ the result of an uninterrupted run on the same machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,8 +23,10 @@ from torch import nn
 from transformers import TrainingArguments
 
 from workbench.compat import attention_kernel
+from workbench.compat_processes import alone_in_training, make_whole
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
+from workbench.files.processes import launched_processes
 from workbench.models import LanguageModel
 from workbench.teach.adapter import (
     add_adapter,
@@ -42,6 +45,7 @@ from workbench.teach.checkpoints import (
 from workbench.teach.dropout import MaskPool, pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
+from workbench.teach.streamed_training import StreamedTrainer, largest_input, trained_layers
 from workbench.teach.target_trainer import TOKENS, TargetTrainer
 from workbench.teach.training_forward import Passes, Reply
 
@@ -105,19 +109,32 @@ def train_adapter(
         tuned.model.add_module("extra", extra_module)
     try:
         passes = Passes(
-            tuned, examples, reply, first, settings.activation_cache_bytes, extra_tokens
+            tuned,
+            examples,
+            reply,
+            first,
+            settings.activation_cache_bytes,
+            extra_tokens,
+            settings.gradient_checkpointing,
         )
         checkpoints = folder / "checkpoints"
-        with _masks(tuned, settings) as pool:
-            trainer = TargetTrainer(
-                passes,
+        with (
+            alone_in_training(tuned.base()),
+            _masks(tuned, settings) as pool,
+            trained_layers(tuned, passes.first, settings.resident_bytes) as read_each_step,
+        ):
+            # Layers that are read each step are computed again on the way back anyway.
+            passes.checkpointing = passes.checkpointing and not read_each_step
+            size = largest_input(passes, settings.batch_size) if read_each_step else 0
+            renewed = [RenewMasks(pool, 2 * size)] if pool else []
+            trainer = _trainer(passes, read_each_step, pool)(
                 loss or cross_entropy(examples),
                 settings.loraplus_lr_ratio,
                 extra_module,
                 logged,
                 model=tuned.model,
                 args=_arguments(settings, checkpoints, tuned.device, seed),
-                callbacks=[SoundCheckpoints(checkpoints), *([RenewMasks(pool)] if pool else [])],
+                callbacks=[SoundCheckpoints(checkpoints), *renewed],
             )
             quiet(trainer, description)
             with kept_on_file_errors(checkpoints):
@@ -139,6 +156,14 @@ def _masks(
     return nullcontext()
 
 
+def _trainer(
+    passes: Passes, read_each_step: bool, pool: MaskPool | None
+) -> Callable[..., TargetTrainer]:
+    if read_each_step:
+        return partial(StreamedTrainer, passes, pool=pool)
+    return partial(TargetTrainer, passes)
+
+
 def _train(
     trainer: TargetTrainer, settings: TeachSettings, description: str
 ) -> list[dict[str, float]]:
@@ -153,6 +178,8 @@ def _train(
     with _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
         passes.fill(settings.batch_size * max(passes.sizes), f"{description}: the layers below")
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    if launched_processes() > 1:
+        make_whole(tuned.model)
     return [
         {
             "step": row["step"],
@@ -185,9 +212,15 @@ def first_layer(settings: TeachSettings, n_layers: int) -> int:
 def _arguments(
     settings: TeachSettings, folder: Path, device: torch.device, seed: int
 ) -> TrainingArguments:
+    processes = launched_processes()
+    if settings.batch_size % processes:
+        raise WorkbenchError(
+            f"teach.batch_size is {settings.batch_size}, which does not divide over {processes} "
+            "processes; set it to a multiple of them."
+        )
     return TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // processes,
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,

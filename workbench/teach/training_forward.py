@@ -15,23 +15,33 @@ apart, and is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench import progress
+from workbench.compat_processes import process_count
 from workbench.errors import WorkbenchError
+from workbench.files.processes import launched_processes
 from workbench.models import LanguageModel
+from workbench.models.dispatch import layer_devices
+from workbench.models.moved_bytes import moved
 from workbench.models.room import require_room_for
+from workbench.stream.layer_tape import repeated_around
+from workbench.stream.model import stream_of
+from workbench.stream.rounds import run_together
 from workbench.teach.batch_layout import (
     Columns,
     conversation_columns,
     reply_columns,
     shared_columns,
 )
+from workbench.teach.checkpointed_layers import checkpoint_layers
 from workbench.teach.examples import Example
 from workbench.teach.lower_states import FrozenStates, own_states, placed
 from workbench.teach.skip_columns import skip_unused_columns
@@ -83,6 +93,7 @@ class Passes:
         sizes: tokens that each example costs in a step, without the shared ones.
         extra_tokens: tokens of forward passes that the loss makes for each example; they are
             counted here and made there.
+        checkpointing: layers are computed again on the way back.
         lengths: the part of ``sizes`` that is its prompt's. The order depends on these alone: the
             number of a target's nodes tells what it is, and a step with only one target trains a
             level only.
@@ -96,19 +107,24 @@ class Passes:
         first: int,
         most_bytes: int,
         extra_tokens: Sequence[int] = (),
+        checkpointing: bool = False,
     ) -> None:
         require_teachable(lm)
         self.lm, self.examples, self.reply = lm, examples, reply
         self.first = first if lm.architecture.independent else 0
+        self.checkpointing = checkpointing
         self.extra_tokens = extra_tokens or [0] * len(examples)
-        self.shared = (
-            common_prefix([example.prompt for example in examples]) if reply is None else ()
-        )
+        # Where weights are shared out (FSDP), gradients through keys and values alone would not
+        # bring a layer's weights back before its backward.
+        shared_out = launched_processes() > 1 and process_count(lm.base()) == 1
+        one_row = reply is None and not shared_out
+        self.shared = common_prefix([example.prompt for example in examples]) if one_row else ()
         self.lengths = [self._length(example) for example in examples]
         self.sizes = [
             length + e.tree.size for length, e in zip(self.lengths, examples, strict=True)
         ]
-        self.frozen = FrozenStates(most_bytes)
+        stream = stream_of(lm)
+        self.frozen = FrozenStates(most_bytes, None if stream is None else stream.spill)
         self._shared_states: Tensor | None = None
 
     def _length(self, example: Example) -> int:
@@ -128,31 +144,46 @@ class Passes:
         """Compute the kept states of all examples, longest rows first, as far as there is room."""
         if self.first == 0:
             return
-        for batch in progress.track(plan_batches(self.sizes, tokens_per_pass), description):
+
+        def keep(batch: NDArray[np.int64]) -> None:
+            if self.frozen.full:
+                return
             numbers = batch.tolist()
             for number, states in zip(numbers, self._below(numbers), strict=True):
                 self.frozen.keep(number, states)
-            if self.frozen.full:
-                return
+
+        batches = plan_batches(self.sizes, tokens_per_pass)
+        with evaluating(self.lm.model):
+            run_together([partial(keep, batch) for batch in batches], description)
 
     def logits(self, model: Any, numbers: Sequence[int]) -> Tensor:
         """Return the logits [rows, places, vocab] at the examples' prompt ends and nodes, under
         ``model``: the language model's module or a wrapper of it.
         """
         columns, cache = self._columns(numbers, self.first)
-        if self.shared:
-            cache = PromptCache(len(self.shared))
-            states = None if self.first == 0 else self._shared_below().to(self.lm.device)
-            self._run(model, shared_columns(self.lm, self.shared), cache, states)
-        return self._run(model, columns, cache, self._states(numbers, columns))
+        if not self.shared:
+            return self._run(model, columns, cache, self._states(numbers, columns))
+        begun = PromptCache(len(self.shared))
+        below = None if self.first == 0 else self._shared_below()
+        shared = partial(self._run, model, shared_columns(self.lm, self.shared), begun, below)
+        states = self._states(numbers, columns)
+        return run_together(
+            [shared, partial(self._run, model, columns, begun.following(), states)]
+        )[1]
 
     def _run(self, model: Any, columns: Columns, cache: Any, states: Tensor | None) -> Tensor:
         total = columns.tokens.shape[1]
         kept = 0 if cache is None else cache.get_seq_length()
         require_room_for(self.lm, columns.positions, total, kept)
+        last = layer_devices(self.lm)[-1]  # where the places are chosen
+        skipped = partial(skip_unused_columns, self.lm, columns.real, columns.places)
         with (
             forward_from_layer(self.lm, self.first, states),
-            skip_unused_columns(self.lm, columns.real, columns.places),
+            repeated_around(skipped),
+            # The shared row's pass, which carries no loss, makes keys and values.
+            checkpoint_layers(self.lm, self.first, skipped)
+            if self.checkpointing and columns.places
+            else nullcontext(),
         ):
             return model(
                 input_ids=columns.tokens,
@@ -160,7 +191,7 @@ class Passes:
                 attention_mask=columns.mask,
                 past_key_values=cache,
                 use_cache=cache is not None,
-                logits_to_keep=torch.arange(total - columns.places, total, device=self.lm.device),
+                logits_to_keep=torch.arange(total - columns.places, total, device=last),
             ).logits.float()
 
     def _columns(self, numbers: Sequence[int], first: int) -> tuple[Columns, PromptCache | None]:
@@ -185,18 +216,24 @@ class Passes:
         missing = [number for number in numbers if number not in self.frozen]
         anew = dict(zip(missing, self._below(missing), strict=True)) if missing else {}
         parts = [
-            anew[number].cpu() if number in anew else self.frozen[number] for number in numbers
+            moved(anew[number], torch.device("cpu")) if number in anew else self.frozen[number]
+            for number in numbers
         ]
-        return placed(parts, columns.begins, columns.tokens.shape[1], self.lm.device)
+        return placed(
+            parts, columns.begins, columns.tokens.shape[1], layer_devices(self.lm)[self.first]
+        )
 
     def _below(self, numbers: Sequence[int]) -> list[Tensor]:
         """Return the states [own columns, width] after layer ``first`` - 1 of some examples."""
         columns, cache = self._columns(numbers, 0)
         with torch.no_grad(), evaluating(self.lm.model):
             if self.shared:
-                cache = PromptCache(len(self.shared))
-                self._shared_states = self._lower(shared_columns(self.lm, self.shared), cache)
-            states = self._lower(columns, cache)
+                begun = PromptCache(len(self.shared))
+                shared = partial(self._lower, shared_columns(self.lm, self.shared), begun)
+                both = [shared, partial(self._lower, columns, begun.following())]
+                self._shared_states, states = run_together(both)
+            else:
+                states = self._lower(columns, cache)
         return own_states(states, columns.begins, [self.sizes[number] for number in numbers])
 
     def _shared_below(self) -> Tensor:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.models.moved_bytes import moved
 from workbench.stream.rounds import run_together
 
 Rows = TypeVar("Rows", Tensor, tuple[Tensor, ...], NDArray[np.float64], list[str])
@@ -83,4 +84,4 @@ def map_batches(
 
 
 def _in_order(parts: Sequence[Tensor], back: NDArray[np.int64]) -> Tensor:
-    return torch.cat(list(parts))[torch.as_tensor(back).to(parts[0].device)]
+    return torch.cat(list(parts))[moved(torch.as_tensor(back), parts[0].device)]

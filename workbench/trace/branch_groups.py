@@ -52,3 +52,27 @@ def plan_groups(
         groups[-1].append(branch)
         left -= sizes[branch]
     return groups
+
+
+def plan_joint_groups(
+    sizes: Sequence[int], first_layers: Sequence[int], bases: int, columns_per_row: int
+) -> list[list[int]]:
+    """Return the branches of each pass where the first pass holds the prompts too; arguments are
+    those of :func:`plan_groups`.
+
+    Args:
+        bases: columns of the prompts and of the nodes after them.
+        columns_per_row: most columns of a pass.
+    """
+    room = tail_room(columns_per_row, bases, sum(sizes))
+    return plan_groups(sizes, first_layers, min(room, columns_per_row - bases), room)
+
+
+def plan_tail_groups(
+    sizes: Sequence[int], first_layers: Sequence[int], columns: int, columns_per_row: int
+) -> list[list[int]]:
+    """Return the branches of each pass after one that held the prompts' rests of ``columns``
+    alone; the other arguments are those of :func:`plan_joint_groups`.
+    """
+    room = tail_room(max(1, columns_per_row), columns, sum(sizes))
+    return [group for group in plan_groups(sizes, first_layers, room, room) if group]

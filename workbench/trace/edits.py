@@ -16,6 +16,7 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
+from workbench.models.moved_bytes import moved
 from workbench.stream.tasks import note_kept
 from workbench.trace.hooks import Transform
 from workbench.trace.sites import Component, Site
@@ -66,12 +67,12 @@ class Recording:
 
     def stacked(self, device: torch.device) -> Tensor:
         """Return the recorded states, stacked: [rows, sites, n, width]."""
-        return torch.stack([self.states[site].to(device) for site in self.sites], dim=1)
+        return torch.stack([moved(self.states[site], device) for site in self.sites], dim=1)
 
 
 def gather_columns(hidden: Tensor, columns: Tensor) -> Tensor:
     """Copy ``hidden`` [rows, columns, width] at ``columns`` [rows, n]: [rows, n, width]."""
-    columns = columns.to(hidden.device)
+    columns = moved(columns, hidden.device)
     return hidden.gather(1, columns[:, :, None].expand(-1, -1, hidden.shape[-1]))
 
 
@@ -122,7 +123,7 @@ def _record(
     scale: float,
     shard: SliceShard | None,
 ) -> None:
-    columns = recording.columns.to(hidden.device)
+    columns = moved(recording.columns, hidden.device)
     if shard is None:
         states = gather_columns(hidden, columns)
         for site in sites:
@@ -134,11 +135,11 @@ def _record(
 
 def _apply(hidden: Tensor, write: ColumnWrite, scale: float, shard: SliceShard | None) -> None:
     """Write into ``hidden`` in place; it belongs to the caller."""
-    columns = write.columns.to(hidden.device)
-    value = write.value.to(hidden.device)
+    columns = moved(write.columns, hidden.device)
+    value = moved(write.value, hidden.device)
     value = value if scale == 1.0 else value / scale
     rows = torch.arange(len(columns)) if write.only is None else write.only
-    where = rows.to(hidden.device)[:, None], columns
+    where = moved(rows, hidden.device)[:, None], columns
     if write.subspace is not None:
         width = value.shape[-1]
         own = hidden[where] if shard is None else shard.take(hidden, where, write.sites, width)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.dispatch import keeps_weights_away
 from workbench.models.invocation import invoke_adapter_from
 from workbench.trace.checks import require_layer, require_masks
 from workbench.trace.decoder import decode, stop_with
@@ -100,7 +101,7 @@ def record_only(
     ends after the highest site's layer.
     """
     recording = Recording(columns, tuple(sites), {})
-    top = None if getattr(lm.base(), "hf_device_map", None) else max(site.layer for site in sites)
+    top = None if keeps_weights_away(lm.base()) else max(site.layer for site in sites)
     run_joint(lm, prompts, tail, recording, (), None, stop_after=top)
     return recording.stacked(lm.device)
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from workbench.models import LanguageModel
+from workbench.models.server import server_of
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
 from workbench.trace.checks import require_branches, require_masks, require_one_invocation
@@ -48,6 +49,12 @@ def loop_branches(
         WorkbenchError: as there, and for an adapter on a prompt's last tokens in a family that
             cannot be packed.
     """
+    server = server_of(lm)
+    if server is not None:
+        found: Patched = server.patch(
+            lm, prompts, branches, readout, tokens_per_forward, tree, looped=True
+        )
+        return found
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
     positions = require_branches(lm, lengths, branches, tree.size)
     if lm.architecture.packable:

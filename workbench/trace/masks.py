@@ -69,18 +69,29 @@ def model_mask(
     lm: LanguageModel, see: Tensor, query_positions: Tensor, key_positions: Tensor
 ) -> Tensor | dict[str, Tensor]:
     """Return what the model's forward takes as ``attention_mask`` for this visibility."""
-    config = lm.config
-    window = next((getattr(config, name) for name in WINDOWS if getattr(config, name, None)), None)
-    chunk = getattr(config, CHUNK, None)
     dtype = lm.dtype
 
-    def mask(kind: str) -> Tensor:
-        if kind == SLIDING and window:
-            return additive(within_window(see, query_positions, key_positions, int(window)), dtype)
-        if kind == CHUNKED and chunk:
-            return additive(within_chunk(see, query_positions, key_positions, int(chunk)), dtype)
+    def mask(window: int, chunk: int) -> Tensor:
+        if window:
+            return additive(within_window(see, query_positions, key_positions, window), dtype)
+        if chunk:
+            return additive(within_chunk(see, query_positions, key_positions, chunk), dtype)
         return additive(see, dtype)
 
-    if lm.architecture.masks == "by_layer_type":
-        return {kind: mask(kind) for kind in sorted(set(config.layer_types))}
-    return mask(SLIDING)
+    masks = {kind: mask(*bounds) for kind, bounds in mask_kinds(lm).items()}
+    return masks if lm.architecture.masks == "by_layer_type" else masks[SLIDING]
+
+
+def mask_kinds(lm: LanguageModel) -> dict[str, tuple[int, int]]:
+    """Return, by layer type, the window and the chunk of its attention, 0 where it has none; one
+    type where the decoder takes one mask.
+    """
+    config = lm.config
+    window = next((getattr(config, name) for name in WINDOWS if getattr(config, name, None)), None)
+    bounds = {
+        SLIDING: (int(window or 0), 0),
+        CHUNKED: (0, int(getattr(config, CHUNK, None) or 0)),
+    }
+    by_type = lm.architecture.masks == "by_layer_type"
+    kinds = sorted(set(config.layer_types)) if by_type else [SLIDING]
+    return {kind: bounds.get(kind, (0, 0)) for kind in kinds}

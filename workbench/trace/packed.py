@@ -25,9 +25,10 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.invocation import active_invocation
+from workbench.models.server import server_of
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import map_batches
-from workbench.trace.branch_groups import plan_groups, tail_room
+from workbench.trace.branch_groups import plan_joint_groups, tail_room
 from workbench.trace.branches import BranchColumns, Layout, branch_columns, join_tails, lay_out
 from workbench.trace.checks import require_branches, require_masks
 from workbench.trace.edits import gather_columns
@@ -67,6 +68,12 @@ def patch_branches(
     Raises:
         WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit.
     """
+    server = server_of(lm)
+    if server is not None:
+        found: Patched = server.patch(
+            lm, prompts, branches, readout, tokens_per_forward, tree, looped=False
+        )
+        return found
     if not lm.architecture.packable:
         return fork_branches(
             lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=tree
@@ -161,9 +168,7 @@ def _batch(
     bases = prompts.columns + tree.size
     first = where.first()
     sizes = (bases - first).tolist()
-    per_row = tokens_per_forward // prompts.rows
-    room = tail_room(per_row, bases, sum(sizes))
-    groups = plan_groups(sizes, where.first_layers, min(room, per_row - bases), room)
+    groups = plan_joint_groups(sizes, where.first_layers, bases, tokens_per_forward // prompts.rows)
     plain, ends = tree_tail(prompts, tree), end_columns(prompts, tree)
     layout = lay_out(prompts, tree, where, groups[0], bases) if groups[0] else None
     tail = join_tails(plain, layout.tail) if layout else plain

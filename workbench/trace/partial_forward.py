@@ -15,6 +15,8 @@ from typing import Any
 from torch import Tensor
 
 from workbench.models import LanguageModel
+from workbench.models.dispatch import keeps_weights_away, layer_devices
+from workbench.models.moved_bytes import moved
 from workbench.trace.checks import require_layer
 from workbench.trace.decoder import decode, stop_with
 from workbench.trace.hooks import bypass_layers, on_outputs
@@ -36,9 +38,7 @@ def forward_to_layer(
         seen.append(hidden)
         return hidden
 
-    with on_outputs(
-        lm, {layer: see if getattr(lm.base(), "hf_device_map", None) else stop_with(see)}
-    ):
+    with on_outputs(lm, {layer: see if keeps_weights_away(lm.base()) else stop_with(see)}):
         decode(lm, tokens, positions, mask, cache)
     return seen[0]
 
@@ -54,8 +54,9 @@ def forward_from_layer(lm: LanguageModel, first: int, states: Tensor | None) -> 
         yield
         return
     require_layer(lm, first)
+    given = moved(states, layer_devices(lm)[first])
     with (
         bypass_layers(lm, first),
-        on_outputs(lm, {first - 1: lambda hidden: states.to(hidden.device)}),
+        on_outputs(lm, {first - 1: lambda hidden: given}),
     ):
         yield

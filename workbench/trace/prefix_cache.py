@@ -4,8 +4,9 @@ compute only what follows.
 An adapter that acts only from a given token on changes nothing before it. So training it, reading
 it and reading its control all use the same keys and values of the first tokens, which are computed
 once. Rows are identified by number. What does not fit into the bound is computed anew each time, in
-passes of at most ``tokens_per_pass`` tokens, and a warning says so once. The adapter and the
-model's own dropout are off while they are computed.
+passes of at most ``tokens_per_pass`` tokens, and a warning says so once; of a streamed model, whose
+layers would be read anew for that, it lies in files. The adapter and the model's own dropout are
+off while they are computed.
 
 Costs 2 x layers x key-value heads x head size entries per token.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,16 +25,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
-from workbench import progress
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
+from workbench.models.dispatch import layer_devices
+from workbench.models.moved_bytes import moved
+from workbench.stream.model import stream_of
+from workbench.stream.rounds import run_together
+from workbench.stream.spill import SpillFolder
 from workbench.trace.batches import plan_batches
 from workbench.trace.forward import run_joint
 from workbench.trace.layout import Prompts, empty_tail, pad_prompts
 from workbench.trace.prompt_cache import CachedPrompts, PromptCache
-
-Layers = tuple[tuple[Tensor, Tensor], ...]
-"""Keys and values [heads, tokens, head size] of one row in every layer."""
+from workbench.trace.row_layers import Layers, bytes_of, padded_rows, row_of, spilled
 
 
 class PrefixCache:
@@ -62,6 +66,7 @@ class PrefixCache:
         self.bytes = 0
         self._beginning: Layers = ()
         self._rows: dict[int, Layers] = {}
+        self._in_files: set[int] = set()
         self._full = False
 
     def __contains__(self, row: int) -> bool:
@@ -81,12 +86,14 @@ class PrefixCache:
         for index, row in enumerate(rows):
             if self._full:
                 return
-            self._keep(row, _row_of(cache, index, prompts, self._cut(prompts, index), self.dtype))
+            self._keep(row, row_of(cache, index, prompts, self._cut(prompts, index), self.dtype))
 
     def drop(self, rows: Iterable[int]) -> None:
         """Drop ``rows`` where they are kept, and free their room."""
         for row in rows:
-            self.bytes -= _size(self._rows.pop(row, ()))
+            layers = self._rows.pop(row, ())
+            self.bytes -= 0 if row in self._in_files else bytes_of(layers)
+            self._in_files.discard(row)
 
     def fill(
         self,
@@ -101,11 +108,19 @@ class PrefixCache:
         missing = [index for index, row in enumerate(rows) if row not in self._rows]
         if not missing or self._full:
             return
-        for batch in progress.track(self._batches(missing, tokens), description):
-            for index, layers in self._computed(lm, batch, tokens):
-                self._keep(rows[index], layers)
-            if self._full:
-                return
+        stream = stream_of(lm)
+        spill = None if stream is None else stream.spill
+
+        def compute(batch: Sequence[int]) -> None:
+            if not self._full:
+                for index, layers in self._computed(lm, batch, tokens):
+                    self._keep(rows[index], layers, spill)
+
+        works = [partial(compute, batch) for batch in self._batches(missing, tokens)]
+        if stream is not None:  # in the same pass; it would be another one later
+            works.append(partial(self._begin_in, lm))
+        with adapter_off(lm), evaluating(lm.model):
+            run_together(works, description)
 
     def kept(
         self,
@@ -123,24 +138,27 @@ class PrefixCache:
         held = {
             index: self._rows[int(row)] for index, row in enumerate(rows) if int(row) in self._rows
         }
-        for batch in self._batches(
-            [index for index in range(len(rows)) if index not in held], tokens
-        ):
-            held.update(self._computed(lm, batch, tokens))
+        missing = self._batches([index for index in range(len(rows)) if index not in held], tokens)
+        with adapter_off(lm), evaluating(lm.model):
+            for found in run_together(
+                [partial(self._computed, lm, batch, tokens) for batch in missing]
+            ):
+                held.update(found)
         cache, lengths = PromptCache(prompts.columns), [len(row) for row in tokens]
+        devices = layer_devices(lm)
         beginning = self.begin(lm)
         for layer in range(first, len(held[0])):
             pairs = [held[index][layer] for index in range(len(rows))]
             begins = beginning[layer] if beginning else None
             keys, values = (
-                _padded(
+                padded_rows(
                     [pair[side] for pair in pairs],
                     lengths,
                     None if begins is None else begins[side],
                 )
                 for side in (0, 1)
             )
-            cache.kept[layer] = (keys.to(lm.device), values.to(lm.device))
+            cache.kept[layer] = (moved(keys, devices[layer]), moved(values, devices[layer]))
         return CachedPrompts(prompts, cache, {}, 0)
 
     def _batches(self, indices: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -153,11 +171,13 @@ class PrefixCache:
 
     def _computed(
         self, lm: LanguageModel, indices: Sequence[int], tokens: Sequence[Sequence[int]]
-    ) -> Iterator[tuple[int, Layers]]:
-        """Yield keys and values of some of the ``tokens`` from one pass."""
+    ) -> list[tuple[int, Layers]]:
+        """Return keys and values of some of the ``tokens`` from one pass."""
         cache, prompts = _passed(lm, [tokens[index] for index in indices])
-        for place, index in enumerate(indices):
-            yield index, _row_of(cache, place, prompts, self._cut(prompts, place), self.dtype)
+        return [
+            (index, row_of(cache, place, prompts, self._cut(prompts, place), self.dtype))
+            for place, index in enumerate(indices)
+        ]
 
     def _cut(self, prompts: Prompts, index: int) -> int:
         """Return how many of a row's first tokens are kept once for all."""
@@ -172,16 +192,23 @@ class PrefixCache:
         if self.shared and not self._beginning:
             cache, prompts = _passed(lm, [self.shared])
             if not self._beginning:  # another task may have come first
-                self._beginning = _row_of(cache, 0, prompts, 0, self.dtype)
-                self.bytes += _size(self._beginning)
+                self._beginning = row_of(cache, 0, prompts, 0, self.dtype)
+                self.bytes += bytes_of(self._beginning)
         return self._beginning
 
-    def _keep(self, row: int, layers: Layers) -> None:
-        size = _size(layers)
+    def _begin_in(self, lm: LanguageModel) -> None:
+        self.begin(lm)
+
+    def _keep(self, row: int, layers: Layers, spill: SpillFolder | None = None) -> None:
+        size = bytes_of(layers)
         if row in self._rows:
             return
         sibling = 0 if self.sibling is None else self.sibling.bytes
         if self.bytes + sibling + size > self.most_bytes:
+            if spill is not None:
+                self._rows[row] = spilled(layers, spill)
+                self._in_files.add(row)
+                return
             said = self._full or (self.sibling is not None and self.sibling.full)
             if not said:
                 warnings.warn(
@@ -213,7 +240,8 @@ class ExtendableCache(DynamicCache):
             keys, values = self._waiting.pop(layer_idx)
             rows = len(key_states)
             keys, values = (
-                states.to(key_states).expand(rows, -1, -1, -1) for states in (keys, values)
+                moved(states, key_states.device).to(key_states.dtype).expand(rows, -1, -1, -1)
+                for states in (keys, values)
             )
             super().update(keys, values, layer_idx)
         return super().update(key_states, value_states, layer_idx, *args, **kwargs)
@@ -222,10 +250,6 @@ class ExtendableCache(DynamicCache):
         if layer_idx in self._waiting:
             return self._waiting[layer_idx][0].shape[2]
         return super().get_seq_length(layer_idx)
-
-
-def _size(layers: Layers) -> int:
-    return sum(part.numel() * part.element_size() for pair in layers for part in pair)
 
 
 def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptCache, Prompts]:
@@ -248,44 +272,3 @@ def evaluating(model: Any) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _row_of(
-    cache: DynamicCache | PromptCache,
-    index: int,
-    prompts: Prompts,
-    cut: int,
-    dtype: torch.dtype | None,
-) -> Layers:
-    """Return the keys and values of a row's own tokens from ``cut`` on, without the padding before
-    or between them.
-    """
-    columns = prompts.valid[index].nonzero()[cut:, 0]
-    if isinstance(cache, PromptCache):
-        pairs = [cache.kept[layer] for layer in sorted(cache.kept)]
-    else:
-        pairs = [(layer.keys, layer.values) for layer in cache.layers]
-
-    def part(states: Tensor) -> Tensor:
-        return (
-            states[index].index_select(1, columns.to(states.device)).to(dtype=dtype, device="cpu")
-        )
-
-    return tuple((part(keys), part(values)) for keys, values in pairs)
-
-
-def _padded(parts: Sequence[Tensor], lengths: Sequence[int], beginning: Tensor | None) -> Tensor:
-    """Return rows of ``lengths`` tokens as one tensor [rows, heads, columns, head size], with zeros
-    in front of shorter rows.
-
-    A part shorter than its row lacks the ``beginning``.
-    """
-    heads, _, size = parts[0].shape
-    out = parts[0].new_zeros(len(parts), heads, max(lengths), size)
-    for row, part, length in zip(out, parts, lengths, strict=True):
-        own = part.shape[1]
-        row[:, row.shape[1] - own :] = part
-        if own < length:
-            assert beginning is not None
-            row[:, row.shape[1] - length : row.shape[1] - own] = beginning
-    return out

@@ -22,6 +22,7 @@ from transformers import Cache
 
 from workbench.models import LanguageModel
 from workbench.models.invocation import invoke_adapter_from
+from workbench.models.moved_bytes import moved
 from workbench.trace.decoder import decode
 from workbench.trace.edits import ColumnWrite, Recording, gather_columns, hook_transforms
 from workbench.trace.forward import check_writes, run_joint
@@ -44,6 +45,7 @@ class PromptCache(Cache):
         super().__init__(layers=[])
         self.columns = columns
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._follows = False
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -56,12 +58,29 @@ class PromptCache(Cache):
             return key_states, value_states
         rows = len(key_states)
         keys, values = (
-            kept.to(key_states).expand(rows, -1, -1, -1) for kept in self.kept[layer_idx]
+            moved(kept, key_states.device).to(key_states.dtype).expand(rows, -1, -1, -1)
+            for kept in self.kept[layer_idx]
         )
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self.columns if self.kept else 0
+        return self.columns if self.kept or self._follows else 0
+
+    def following(self) -> PromptCache:
+        """Return a cache for a pass over what comes after the columns, which runs beside the pass
+        over them, a layer behind: it reads what that one keeps.
+        """
+        other = PromptCache(self.columns)
+        other.kept, other._follows = self.kept, True
+        return other
+
+    def holds(self, layer: int) -> bool:
+        """Return whether there are keys and values of a layer."""
+        return layer in self.kept
+
+    def forget(self, layer: int) -> None:
+        """Drop a layer's keys and values, for a second pass through it."""
+        self.kept.pop(layer, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +152,7 @@ def forward_tail(
             states = gather_columns(
                 kept.states[layer], tail.source_column[:, before:after] - kept.lowest
             )
-            return torch.cat([hidden[:, :before], states.to(hidden.device)], dim=1)
+            return torch.cat([hidden[:, :before], moved(states, hidden.device)], dim=1)
 
         return appended
 

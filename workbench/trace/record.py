@@ -10,6 +10,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.room import require_room
+from workbench.models.server import server_of
 from workbench.trace.checks import require_one_invocation, require_positions, require_sites
 from workbench.trace.continuation import Continuation, continuation_of
 from workbench.trace.edits import Recording
@@ -52,6 +53,9 @@ def record(
         WorkbenchError: before the forward, for sites the model lacks and positions outside their
             prompt.
     """
+    where = server_of(lm)
+    if where is not None:
+        return where.record(lm, prompts, positions, sites, tree)
     require_sites(lm, sites)
     if len({len(row) for row in positions}) != 1 or len(positions) != len(prompts):
         raise WorkbenchError("Give positions for every prompt, as many for one as for another.")

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from workbench.compat import process_count, process_mesh
+from workbench.compat_processes import process_count, process_group
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.slices import Slices, slices_of
@@ -179,7 +179,6 @@ def slice_shard(lm: LanguageModel, component: str) -> SliceShard | None:
             f"divide over {processes} processes; use a divisor of the heads, or attn_out and "
             "mlp_out."
         )
-    mesh = process_mesh(lm.base())
-    group = (mesh["tp"] if "tp" in (mesh.mesh_dim_names or ()) else mesh).get_group()
+    group = process_group(lm.base())
     count = slices.total // processes
     return SliceShard(component, slices, count * dist.get_rank(group), count, group)

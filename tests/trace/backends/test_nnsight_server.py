@@ -31,10 +31,14 @@ from nnsight.modeling import huggingface
 from nnsight.schema.response import ResponseModel, Status
 from peft import LoraConfig, get_peft_model
 
+from workbench.elicit.answer import greedy_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.server import attach_server
 from workbench.trace.backends.nnsight import NnsightBackend
+from workbench.trace.backends.nnsight_service import NnsightService
 from workbench.trace.interventions import Patch
+from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Site
 
 MakeTiny = Callable[..., LanguageModel]
@@ -219,6 +223,28 @@ def test_a_sweep_is_one_request_and_its_numbers_come_from_the_server(
         "task": "text-generation",
     }
     assert request["env"] == {"attn_implementation": "eager"}
+
+
+def test_packed_passes_and_text_are_computed_by_the_server(
+    make_tiny: MakeTiny, server: Server, case: Any
+) -> None:
+    """The process behind the server holds the weights and cannot import the workbench."""
+    here, there = make_tiny("gemma2"), without_weights(make_tiny("gemma2"))
+    backend = NnsightBackend(there, remote=server.url, repo="org/tiny", most_seconds=60.0)
+    attach_server(there.model, "org/tiny", NnsightService(backend))
+    stop = torch.zeros(384, dtype=torch.bool)
+    tokens, scores = greedy_tokens(there, case.prompts, 6, stop)
+    expected, own = greedy_tokens(here, case.prompts, 6, stop)
+    assert tokens == expected
+    torch.testing.assert_close(torch.tensor(scores), torch.tensor(own), rtol=0, atol=1e-4)
+    ids = torch.tensor([3, 17])
+    given: Any = {"tokens_per_forward": 10_000}
+    found, wanted = (
+        patch_branches(lm, case.prompts, case.branches, lambda logits: logits[:, ids], **given)
+        for lm in (there, here)
+    )
+    torch.testing.assert_close(found.patched, wanted.patched, rtol=1e-4, atol=1e-4)
+    assert len(server.requests) == 2
 
 
 def test_an_adapter_is_named_and_put_on_by_the_server(

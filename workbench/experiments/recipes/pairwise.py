@@ -44,7 +44,7 @@ from workbench.models import LanguageModel
 from workbench.pipeline.stages import Stage
 from workbench.pipeline.store import StageStore, run_parts
 from workbench.questions import prompt_text
-from workbench.teach.adapter import adapter_merged
+from workbench.teach.merged_adapter import adapter_merged
 
 BRADLEY_TERRY = Condition(recalibration="bradley-terry")
 PAIR_COLUMNS: Columns = {

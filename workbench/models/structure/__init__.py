@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.compat import process_count
+from workbench.compat_processes import process_count
 from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture
 from workbench.models.structure.exact_numbers import exact_number

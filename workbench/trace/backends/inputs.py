@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.compat import process_count
+from workbench.compat_processes import process_count
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.invocation import active_invocation

@@ -24,7 +24,7 @@ from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.backends.inputs import in_forward_order, position_rows
 from workbench.trace.backends.protocol import PositionRows, TokenRows
-from workbench.trace.branch_groups import plan_groups, tail_room
+from workbench.trace.branch_groups import plan_tail_groups
 from workbench.trace.branches import BranchColumns, branch_columns, lay_out
 from workbench.trace.checks import require_branches, require_positions, require_sites
 from workbench.trace.edits import Recording
@@ -101,8 +101,9 @@ class KeptPrefixBackend:
         base, computed = self._computed(rest, whole, where, tree)
         read = [_readout(lm, base[:, None], readout)]
         sizes = (whole.columns + tree.size - where.first()).tolist()
-        room = tail_room(max(1, tokens_per_forward // whole.rows), rest.columns, sum(sizes))
-        groups = [group for group in plan_groups(sizes, where.first_layers, room, room) if group]
+        groups = plan_tail_groups(
+            sizes, where.first_layers, rest.columns, tokens_per_forward // whole.rows
+        )
         for group in groups:
             layout = lay_out(whole, tree, where, group, 0)
             final = forward_tail(lm, computed, layout.tail, layout.read.flatten(1), layout.writes)

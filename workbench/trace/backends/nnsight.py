@@ -23,15 +23,14 @@ adapter is named by ``peft`` and the model here must be the one without it.
 from __future__ import annotations
 
 import copy
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from nnsight import CONFIG, register
+from nnsight import CONFIG
 from nnsight.modeling import peft as nnsight_peft
 from nnsight.modeling.transformers import TransformersModel
 from peft import PeftModel
@@ -47,8 +46,10 @@ from workbench.trace.backends.inputs import (
     require_whole_model,
 )
 from workbench.trace.backends.nnsight_answers import PlainRemote
+from workbench.trace.backends.nnsight_errors import answered
 from workbench.trace.backends.nnsight_session import Step, run_session
-from workbench.trace.backends.places import RemoteHookPoint, forward_order, places_of
+from workbench.trace.backends.nnsight_steps import send_by_value, step_of
+from workbench.trace.backends.places import forward_order, places_of
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.backends.strings import join_strings, record_strings, string_batches
 from workbench.trace.interventions import Branch, Patched, Readout
@@ -58,7 +59,6 @@ from workbench.trace.token_tree import NO_TREE, TokenTree
 from workbench.trace.unpadded import String
 
 MISSING = object()
-SERVER_HAS = ("torch", "numpy", "transformers", "nnsight")
 ATTACHED = ("forward", "__nnsight__", "__nnsight_body_forward__", "_persistent_id")
 
 
@@ -74,6 +74,8 @@ class NnsightBackend:
         peft: hub id (or, run here, folder) of an adapter to put on for the length of a call.
         repo: the model's hub id for a server, when it is not ``lm.name``.
         revision: the model's revision on the server; None is the server's default.
+        retries: how often a request is sent again that was lost on its way to a server.
+        most_seconds: how long a request may hear nothing from a server; None for ever.
 
     Raises:
         WorkbenchError: for a tensor-parallel model, an adapter given twice, and, on a server, a
@@ -85,6 +87,8 @@ class NnsightBackend:
     peft: str | None = None
     repo: str | None = None
     revision: str | None = None
+    retries: int = 0
+    most_seconds: float | None = None
 
     def __post_init__(self) -> None:
         require_whole_model(self.lm, "nnsight")
@@ -96,7 +100,7 @@ class NnsightBackend:
                 "The nnsight backend got a PEFT model and peft=, so the adapter is there twice; "
                 "give one of them."
             )
-        if not self._on_server:
+        if not self.on_server:
             return
         if wrapped:
             raise WorkbenchError(
@@ -116,7 +120,8 @@ class NnsightBackend:
             )
 
     @property
-    def _on_server(self) -> bool:
+    def on_server(self) -> bool:
+        """Whether passes run on a server, and not here."""
         return self.remote not in (False, "local")
 
     @property
@@ -141,16 +146,16 @@ class NnsightBackend:
 
         def states(strings: list[String], tokens: list[list[int]]) -> Tensor:
             batch = pad_prompts(
-                [string.tokens for string in strings], self.lm.tokenizer.pad_token_id, self._device
+                [string.tokens for string in strings], self.lm.tokenizer.pad_token_id, self.device
             )
             columns = batch.column_of(torch.tensor(tokens))
             rows = torch.arange(batch.rows, device=columns.device)
             order = sorted(range(len(sites)), key=lambda index: forward_order(sites[index]))
             places = places_of(self.lm, [sites[index] for index in order])
-            steps = [_step(place, rows, columns) for place in places]
+            steps = [step_of(place, rows, columns) for place in places]
             [[found]] = self._answers([(batch, [steps])], None)
             back = sorted(range(len(order)), key=order.__getitem__)
-            return torch.stack([found[index].to(self._device) for index in back], dim=1)
+            return torch.stack([found[index].to(self.device) for index in back], dim=1)
 
         return record_strings(self.lm, prompts, positions, sites, tree, states)
 
@@ -171,21 +176,21 @@ class NnsightBackend:
                 a server fails.
         """
         require_every_token(self.lm, "nnsight")
-        batches = string_batches(self.lm, prompts, branches, tree, tokens_per_forward, self._device)
+        batches = string_batches(self.lm, prompts, branches, tree, tokens_per_forward, self.device)
         runs = [
             (batch.prompts, [self._steps(writes) for writes in ((), *batch.programs)])
             for batch in batches
         ]
         if self.remote:
-            _send_by_value(readout)
+            send_by_value(readout)
         answers = self._answers(runs, readout)
-        readings = ([read.to(self._device) for read in answer] for answer in answers)
+        readings = ([read.to(self.device) for read in answer] for answer in answers)
         return join_strings(batches, readings, len(prompts), tree)
 
     def _steps(self, writes: Sequence[BatchWrite]) -> list[Step]:
         places = places_of(self.lm, [write.site for write in writes])
         return [
-            _step(place, write.rows, write.columns[:, None], write)
+            step_of(place, write.rows, write.columns[:, None], write)
             for place, write in zip(places, writes, strict=True)
         ]
 
@@ -195,37 +200,39 @@ class NnsightBackend:
         """Return the session's answers.
 
         Raises:
-            WorkbenchError: for whatever a server, or the connection to it, raises.
+            WorkbenchError: as :meth:`run` does.
         """
         inputs = [(model_inputs(batch), programs) for batch, programs in runs]
-        try:
+        return self.run(lambda model, where: run_session(model, where, inputs, readout))
+
+    def run(self, session: Callable[[Any, dict[str, Any]], Any]) -> Any:
+        """Return what ``session`` returns of nnsight's wrapper of the model and of the arguments
+        that say where it runs, one request.
+
+        Raises:
+            WorkbenchError: for whatever a server, or the connection to it, raises.
+        """
+
+        def ask() -> Any:
             with self._model() as model:
-                return run_session(model, self._where(model), inputs, readout)
-        except WorkbenchError:
-            raise
-        except Exception as error:
-            if not self._on_server:
-                raise
-            raise WorkbenchError(
-                f"The server did not run {self._hub_id!r} ({type(error).__name__}: {error}); check "
-                "the network and the key, "
-                "and that nnsight.ndif.status() lists the model."
-            ) from error
+                return session(model, self._where(model))
+
+        return answered(ask, self._hub_id, self.retries) if self.on_server else ask()
 
     def _where(self, model: Any) -> dict[str, Any]:
         """Return the session's arguments that say where it runs; for a server, a client that
         unpickles plain data alone.
         """
-        if not self._on_server:
+        if not self.on_server:
             return {"remote": self.remote}
         host = self.remote if isinstance(self.remote, str) else None
-        return {
-            "backend": PlainRemote(model.to_model_key(), host=host, env=remote_environment(model))
-        }
+        key, env = model.to_model_key(), remote_environment(model)
+        return {"backend": PlainRemote(key, host=host, env=env, most_seconds=self.most_seconds)}
 
     @property
-    def _device(self) -> torch.device:
-        return torch.device("cpu") if self._on_server else self.lm.device
+    def device(self) -> torch.device:
+        """The device of what is sent and of what comes back."""
+        return torch.device("cpu") if self.on_server else self.lm.device
 
     @contextmanager
     def _model(self) -> Iterator[Any]:
@@ -233,7 +240,7 @@ class NnsightBackend:
         afterwards.
         """
         base = self.lm.base()
-        attach = self.peft is not None and not self._on_server
+        attach = self.peft is not None and not self.on_server
         # Left to itself the pipeline inside the wrapper moves the model to the first accelerator.
         placed = {"device": base.device} if getattr(base, "hf_device_map", None) is None else {}
         with _untouched(base):
@@ -247,7 +254,7 @@ class NnsightBackend:
                     peft=self.peft if attach else None,
                     **placed,
                 )
-                if self._on_server:
+                if self.on_server:
                     model.repo_id, model.peft = self._hub_id, self.peft
                 yield model
             finally:
@@ -275,25 +282,3 @@ def _untouched(model: nn.Module) -> Iterator[None]:
                     vars(module)[name] = value
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-def _send_by_value(readout: Readout) -> None:
-    """Send the source of the module that defines ``readout`` with the request, where a server
-    cannot import it.
-    """
-    module = str(getattr(readout, "__module__", None) or "")
-    root = module.split(".")[0]
-    if root and root not in SERVER_HAS and root not in sys.stdlib_module_names:
-        register(module)
-
-
-def _step(
-    place: RemoteHookPoint, rows: Tensor, columns: Tensor, write: BatchWrite | None = None
-) -> Step:
-    """Return a place and its work as plain data, in ``rows`` [n] at ``columns`` [n, m]."""
-    where = torch.stack([rows[:, None].expand_as(columns), columns])
-    at = (place.path, place.side, place.start, place.stop, place.factor, where)
-    if write is None:
-        return (*at, None, False, None)
-    within = None if write.subspace is None else (write.subspace.basis, write.factor)
-    return (*at, write.value[:, None], write.add, within)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import time
 import zipfile
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from nnsight.intervention.backends.remote import RemoteBackend
 from nnsight.schema.response import ResponseModel
 
 from workbench.errors import WorkbenchError
+from workbench.trace.backends.nnsight_errors import QueueTimeoutError
 
 NAMES = {
     ("torch._utils", "_rebuild_tensor_v2"),
@@ -80,8 +82,39 @@ def plain(content: bytes) -> Any:
     )
 
 
+class Patience:
+    """What nnsight's client shows its waiting on: nothing is shown, and a request that hears
+    nothing for ``seconds`` is given up.
+    """
+
+    enabled = True  # the client then looks up between messages, instead of waiting for the next
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.heard = seconds, time.monotonic()
+
+    def update(self, response: Any) -> None:
+        """Note that the service said something."""
+        self.heard = time.monotonic()
+
+    def refresh(self) -> None:
+        """Look at the clock.
+
+        Raises:
+            QueueTimeoutError: where nothing was heard for too long.
+        """
+        if time.monotonic() - self.heard > self.seconds:
+            raise QueueTimeoutError(self.seconds)
+
+
 class PlainRemote(RemoteBackend):
-    """nnsight's client, with its two reads of bytes replaced."""
+    """nnsight's client, with its two reads of bytes replaced, which gives a request up that hears
+    nothing for ``most_seconds``; None waits for ever, as nnsight does.
+    """
+
+    def __init__(self, *args: Any, most_seconds: float | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if most_seconds is not None:
+            self.display = Patience(most_seconds)
 
     @staticmethod
     def parse(message: str | bytes) -> ResponseModel:

@@ -8,9 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.support.tiny_models import build_tiny
-from workbench.bench.products import Pass, ProductShape, triangle, whole_pass
 from workbench.config import LoraSettings
 from workbench.models import LanguageModel
+from workbench.plan.products import Pass, ProductShape, triangle, whole_pass
 from workbench.teach.adapter import add_adapter
 
 ROWS, TOKENS = 2, 7

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workbench.config import RunConfig, load_config
+from workbench.errors import WorkbenchError
+from workbench.plan.forwards import whole_forward
+from workbench.plan.machine import parse_machine
+from workbench.plan.memory import cache_bytes, recorded_states_size, working_bytes
+from workbench.plan.number_formats import NumberFormats
+from workbench.plan.placements import Placed
+from workbench.plan.plan import Plan, make_plan
+from workbench.plan.prefix_bytes import PrefixBytes
+from workbench.plan.rows import (
+    assumptions,
+    duration,
+    gigabytes,
+    placement_rows,
+    plan_values,
+    stage_rows,
+)
+from workbench.plan.shape import decoder_shape
+
+
+@pytest.fixture(scope="module")
+def config(tiny_folder: Path) -> RunConfig:
+    return load_config(
+        None, {"model.name": str(tiny_folder), "teach.lora.target_modules": ["q_proj", "v_proj"]}
+    )
+
+
+@pytest.fixture(scope="module")
+def plan(config: RunConfig) -> Plan:
+    return make_plan(config, parse_machine("2x24GB,cpu=64GB"), count=100)
+
+
+def placed(plan: Plan, name: str) -> Placed:
+    return next(each for each in plan.placed if each.name == name)
+
+
+def test_every_stage_with_work_has_its_line(plan: Plan) -> None:
+    names = [stage.name for stage in plan.stages]
+    assert names[:5] == ["answer", "elicit", "probe", "teach", "teach_control"]
+    assert "bottleneck_lens_before" in names
+    rows = {row["stage"]: row for row in stage_rows(plan)}
+    assert rows["probe"]["passes"] == "0"
+    assert rows["teach"]["passes"] == f"{len(plan.stages[3].forwards):,}"
+    assert rows["bottleneck_lens_before"]["tokens"].endswith("(about)")
+    assert "not done" not in {row["time"] for row in rows.values()}
+    assert len(placement_rows(plan)) == 5
+    assert any("first accepted" in sentence for sentence in assumptions(plan))
+    json.dumps(plan_values(plan), allow_nan=False)
+
+
+def test_what_a_placement_cannot_do_is_said(plan: Plan) -> None:
+    assert plan.chosen.name == "device"
+    streamed = placed(plan, "stream")
+    assert not streamed.why_not
+    gradients = {stage.name for stage in plan.stages if stage.differentiates}
+    assert {*streamed.refused} == gradients
+    assert not {"answer", "teach", "patch"} & gradients
+    layer = plan.formats.layer(plan.shape)
+    reads = plan.stages[0].reads
+    assert streamed.read_bytes["answer"] == pytest.approx(layer * sum(reads))
+    remote = placed(plan, "ndif")
+    assert remote.total_seconds is None
+    assert {"teach", "elicit_tuned", "patch"} <= {*remote.refused}
+
+
+def test_a_stream_holds_the_trained_layers_or_reads_them_twice_each_step(plan: Plan) -> None:
+    layer, total = plan.formats.layer(plan.shape), plan.shape.layers
+    taught = next(stage for stage in plan.stages if stage.name == "teach")
+    steps = [each.layers for each in taught.forwards if each.backward]
+    upper = max(steps)
+    assert upper < total
+    assert placed(plan, "stream").read_bytes["teach"] == pytest.approx(layer * total)
+    tight = make_plan(
+        plan.config.model_copy(
+            update={"teach": plan.config.teach.model_copy(update={"resident_bytes": 1})}
+        ),
+        plan.machine,
+        count=plan.questions,
+        bottleneck=False,
+    )
+    read = placed(tight, "stream").read_bytes["teach"]
+    assert read == pytest.approx(layer * (total - upper + 2 * upper * len(steps)))
+
+
+def test_a_stream_reads_layers_as_often_as_the_longest_batch_passes(plan: Plan) -> None:
+    answer = plan.stages[0]
+    longest = max(1, len(answer.forwards) // answer.batches)
+    assert longest <= len(answer.reads) <= len(answer.forwards)
+
+
+def test_what_does_not_fit_is_refused_with_what_would(config: RunConfig) -> None:
+    large = load_config(None, {"model.name": "llama-3.1-70b"})
+    machine = parse_machine("1x80GB,cpu=300GB")
+    with pytest.raises(WorkbenchError, match="--quantize nf4 --placement device") as caught:
+        make_plan(large, machine, count=100, placement="device", bottleneck=False)
+    assert "4xA100 --placement auto" in str(caught.value)
+    assert "--placement stream" in str(caught.value)
+    with pytest.raises(WorkbenchError, match="there is one"):
+        make_plan(config, machine, count=100, placement="auto", bottleneck=False)
+
+
+def test_memory_of_a_pass_by_hand() -> None:
+    """2 x 10 columns of llama-3.1-8b in bfloat16 after 6 kept ones: keys and values of 32 layers,
+    8 heads of 128, twice 2 bytes a token for the 16 columns of 2 rows.
+    """
+    shape = decoder_shape("llama-3.1-8b")
+    formats = NumberFormats.of(load_config(None, {}).model, False)
+    one = whole_forward("", 32, 2, 10, kept=6, logits=2)
+    of_token = 32 * 2 * 8 * 128 * 2
+    assert formats.of_token(shape) == of_token
+    assert cache_bytes(one, of_token) == 2 * 16 * of_token
+    states = 20 * (5 * 4096 + 3 * 14_336) * 2
+    masks = 20 * 16 * 3
+    assert working_bytes(one, shape, formats) == states + masks + 2 * 4 * 2 * 128_256
+
+
+def test_states_beyond_their_bound_go_to_the_disk() -> None:
+    shape = decoder_shape("llama-3.1-8b")
+    entries = 10 * 32 * 4 * 4096
+    assert recorded_states_size(10, shape, 4, 4 * entries, 2) == (4.0 * entries, 0.0)
+    assert recorded_states_size(10, shape, 4, 4 * entries - 1, 2) == (0.0, 2.0 * entries)
+
+
+def test_a_full_cache_takes_no_further_row() -> None:
+    """10 bytes a token, 3 tokens shared: rows of 5 tokens take 20 bytes each, and 30 are shared."""
+    first = PrefixBytes(100, 10, 3)
+    assert first.begin() == 3
+    assert first.begin() == 0
+    first.keep([0, 1, 2, 3, 4], [5, 5, 5, 5, 4])
+    assert sorted(first.rows) == [0, 1, 2]
+    assert first.full
+    second = PrefixBytes(100, 10, 0, first)
+    second.keep([7], [2])
+    assert second.full
+    first.drop([0, 1])
+    assert first.held == 50
+    assert first.missing([1, 2], [5, 6], 100) == [[5]]
+    assert first.largest == 90
+
+
+def test_words() -> None:
+    assert [gigabytes(each) for each in (0, 1e6, 2.5e9, 40e9)] == [
+        "–", "<0.01 GB", "2.50 GB", "40 GB",
+    ]  # fmt: skip
+    assert [duration(each) for each in (3, 600, 36_000)] == ["3 s", "10 min", "10 h"]

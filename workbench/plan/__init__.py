@@ -1,0 +1,1 @@
+"""Say before anything is loaded what a run costs: passes, tokens, memory, time, and on what."""
