@@ -11,8 +11,8 @@ from workbench.models import LanguageModel
 from workbench.patch.generation import generate_patched
 from workbench.trace import Patch, Site
 
-CAT, DOG = "What is the cat", "What is the 7 dog"
-LAYER, TOKEN, STEPS = 1, 3, 6
+CAT = "What is the cat"
+LAYER, STEPS = 3, 6
 
 
 def hooked(lm: LanguageModel, ids: list[int], value: torch.Tensor | None) -> list[int]:
@@ -21,7 +21,7 @@ def hooked(lm: LanguageModel, ids: list[int], value: torch.Tensor | None) -> lis
     def replace(module: Any, args: Any, output: Any) -> Any:
         hidden = (output if torch.is_tensor(output) else output[0]).clone()
         if value is not None:
-            hidden[0, TOKEN] = value
+            hidden[0, len(ids) - 1] = value
         return hidden if torch.is_tensor(output) else (hidden, *output[1:])
 
     handle = lm.layers()[LAYER].register_forward_hook(replace)
@@ -34,8 +34,9 @@ def hooked(lm: LanguageModel, ids: list[int], value: torch.Tensor | None) -> lis
 
 def test_both_texts_are_those_of_plain_hooks(tiny_lm: LanguageModel) -> None:
     ids = list(tiny_lm.tokenizer(CAT)["input_ids"])
-    value = 3 * plain_states(tiny_lm, DOG)[LAYER][TOKEN + 1].detach()
-    branch = [Patch(Site(LAYER), torch.tensor([TOKEN]), value[None])]
+    # Turned round, the last state makes the least likely token the most likely.
+    value = -plain_states(tiny_lm, CAT)[LAYER][-1].detach()
+    branch = [Patch(Site(LAYER), torch.tensor([len(ids) - 1]), value[None])]
     steps = list(generate_patched(tiny_lm, ids, lambda size: branch, STEPS, tokens_per_forward=512))
     plain, patched = hooked(tiny_lm, ids, None), hooked(tiny_lm, ids, value)
     assert plain != patched
