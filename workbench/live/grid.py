@@ -62,14 +62,14 @@ def grid_lines(session: Session, view: GridView, pair: OpenPair) -> Iterator[Lin
             "values": estimate,
         }
     )
-    donor = session.donor(view.pair, view.read, given["component"], given["over"])
+    recorded = session.donor(view.pair, view.read, given["component"], given["over"])
     true = np.full(estimate.shape, np.nan)
     label = ""
     for some in coarse_to_fine(pair.lm.n_layers):
         found = patch_map(
             pair.lm,
             pair.prompts,
-            donor,
+            recorded,
             read=session.readout(view.read),
             layers=some,
             controls=False,
