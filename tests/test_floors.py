@@ -29,6 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("patch", "teach"),
     ("bottleneck",),
     ("loop", "api"),
+    ("live",),
     ("experiments",),
     ("plan",),
     ("bench",),

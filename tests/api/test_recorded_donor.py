@@ -58,12 +58,10 @@ def test_another_models_donor_is_plain_hooks(tiny_lm: LanguageModel, make_tiny: 
     assert found.donor == pytest.approx([float(logits[first] - logits[second])], abs=1e-5)
 
 
-def test_the_same_weights_give_exactly_the_own_states(
-    tiny_lm: LanguageModel, make_tiny: MakeTiny
-) -> None:
+def test_the_same_weights_give_the_own_states(tiny_lm: LanguageModel, make_tiny: MakeTiny) -> None:
     found = sweep(tiny_lm, PAIR, record_donor(make_tiny(), PAIR, read=READ), read=READ)
     still = found.condition("own_state")
-    assert np.array_equal(found.patched[:, list(still.axes[0].labels)], still.patched)
+    assert np.allclose(found.patched[:, list(still.axes[0].labels)], still.patched, atol=2e-6)
     assert found.donor == pytest.approx(found.base, abs=1e-5)
     assert found.patched == pytest.approx(np.repeat(found.base[:, None], 4, axis=1), abs=1e-5)
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -40,16 +39,16 @@ from workbench.api.prompt_runs import States, read_branches, record_sites
 from workbench.api.prompts import PromptTokens
 from workbench.api.readouts import Readout
 from workbench.api.results import Readings, Role
+from workbench.arrays import Floats
 from workbench.models import LanguageModel
 from workbench.patch.ablation_values import matched_noise
 from workbench.patch.branches import make_patch
 from workbench.patch.controls import derangement
 from workbench.progress import Task, task
 from workbench.settings.defaults import CONTROL_LAYERS
-from workbench.stream.rounds import run_together
 from workbench.trace.backends import Backend, engine
 from workbench.trace.checks import site_width
-from workbench.trace.interventions import Patch
+from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
 from workbench.trace.subspace import Subspace
 
@@ -129,11 +128,9 @@ class _Write:
 def read_conditions(job: PatchJob, controls: bool) -> tuple[Readings, ...]:
     """Return the readings of the effect and, where asked for, of every control."""
     writes = _writes(job, controls)
-    with task("patching", job.rows * len(writes)) as bar:
+    with task("patching", job.rows) as bar:
         theirs = _donor_reading(job, writes[0])
-        # Handed over together, a model that is read layer by layer is read once for all.
-        works = [partial(_read, job, write, theirs, bar) for write in writes]
-        return tuple(run_together(works))
+        return _read(job, writes, theirs, bar)
 
 
 def _writes(job: PatchJob, controls: bool) -> list[_Write]:
@@ -247,9 +244,42 @@ def _donor_reading(job: PatchJob, effect: _Write) -> Tensor | None:
     return job.donor_readout.value(base).double().cpu()
 
 
-def _read(job: PatchJob, write: _Write, theirs: Tensor | None, bar: Task) -> Readings:
+def _read(
+    job: PatchJob, writes: Sequence[_Write], theirs: Tensor | None, bar: Task
+) -> tuple[Readings, ...]:
+    """Read all conditions as branches of the same passes, which compute the prompts once."""
+    branches = [_branches(job, write) for write in writes]
+    base, patched = read_branches(
+        job.backend(job.lm),
+        job.lm,
+        job.prompts,
+        [branch for some in branches for branch in some],
+        job.readout,
+        job.tokens_per_forward,
+        packs=job.engine == "packed",
+        advance=bar.advance,
+    )
+    value = job.readout.value
+    plain = value(base).double().cpu().numpy()
+    cells = torch.stack([value(patched[:, at]) for at in range(patched.shape[1])], dim=1)
+    parts = cells.double().cpu().split([len(some) for some in branches], dim=1)
+    return tuple(
+        Readings(
+            write.name,
+            write.role,
+            write.grid.axes,
+            plain,
+            _donors(write, theirs),
+            part.numpy().reshape(job.rows, *write.grid.shape),
+        )
+        for write, part in zip(writes, parts, strict=True)
+    )
+
+
+def _branches(job: PatchJob, write: _Write) -> list[Branch]:
+    """Return the branch of every cell of a condition."""
     spans = None if write.whole else job.subspaces
-    branches = [
+    return [
         [
             make_patch(
                 site, write.tokens[:, column], write.values[site][:, column], write.mode, spans
@@ -260,24 +290,10 @@ def _read(job: PatchJob, write: _Write, theirs: Tensor | None, bar: Task) -> Rea
         ]
         for cell in write.grid.cells
     ]
-    base, patched = read_branches(
-        job.backend(job.lm),
-        job.lm,
-        job.prompts,
-        branches,
-        job.readout,
-        job.tokens_per_forward,
-        packs=job.engine == "packed",
-        advance=bar.advance,
-    )
-    value = job.readout.value
-    cells = torch.stack([value(patched[:, index]) for index in range(len(branches))], dim=1)
-    donors = theirs if theirs is None or write.partner is None else theirs[write.partner]
-    return Readings(
-        write.name,
-        write.role,
-        write.grid.axes,
-        value(base).double().cpu().numpy(),
-        None if donors is None else donors.numpy(),
-        cells.double().cpu().numpy().reshape(job.rows, *write.grid.shape),
-    )
+
+
+def _donors(write: _Write, theirs: Tensor | None) -> Floats | None:
+    """Return the reading of the donor that each prompt gets."""
+    if theirs is None:
+        return None
+    return (theirs if write.partner is None else theirs[write.partner]).numpy()

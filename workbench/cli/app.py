@@ -20,6 +20,7 @@ from workbench.cli.bench import measure as bench_measure
 from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
+from workbench.cli.bench_live import live as bench_live
 from workbench.cli.bench_plan import device as bench_device
 from workbench.cli.bench_plan import plan as bench_plan
 from workbench.cli.bench_probes import probes as bench_probes
@@ -40,6 +41,7 @@ from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.patch import patch
 from workbench.cli.plan import plan
 from workbench.cli.settings import settings
+from workbench.cli.show import show
 from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
 from workbench.cli.terminal import bars, no_notices, show_summary
@@ -223,6 +225,7 @@ app.command("baselines")(baselines)
 app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
 app.command("settings")(settings)
+app.command("show")(show)
 app.command("plan")(plan)
 
 
@@ -237,5 +240,6 @@ bench.command("quantised")(bench_quantised)
 bench.command("stream")(bench_stream)
 bench.command("probes")(bench_probes)
 bench.command("states")(bench_states)
+bench.command("live")(bench_live)
 bench.command("plan")(bench_plan)
 bench.command("device")(bench_device)

@@ -1,0 +1,225 @@
+// The live bench: two conversations, and what patches between them do. Drawn by Preact and htm; every
+// text goes in as text. The state is in the address, so that a link leads to the same view.
+"use strict";
+(() => {
+  const { html, render, useState, useEffect, useRef } = htmPreact;
+  const PAGE = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join("");
+  const LENGTHS = [-4, -3, -2, -1, -0.5, 0.5, 1, 2, 3, 4];
+  const FIRST = { base: { kind: "text", text: "The capital of France is", model: "base" }, donor: { kind: "text", text: "The capital of Italy is", model: "base" },
+                  read: { kind: "texts", first: " Paris", second: " Rome" }, component: "resid_post", over: "position", range: null, layer: 0 };
+  const controls = {};
+
+  // A newer view of a kind breaks the older one off; the server is told by the closed connection.
+  function stop(...kinds) { for (const kind of kinds) if (controls[kind]) { controls[kind].abort(); delete controls[kind]; } }
+  async function ask(view, receive) {
+    stop(view.view);
+    const control = controls[view.view] = new AbortController();
+    try {
+      const answer = await fetch("view", { method: "POST", headers: { "Content-Type": "application/json", "X-Page": PAGE }, body: JSON.stringify(view), signal: control.signal });
+      if (!answer.ok) { receive({ kind: "error", message: await answer.text() }); return; }
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const lines = (rest + value).split("\n");
+        rest = lines.pop();
+        for (const line of lines) if (line) receive(JSON.parse(line));
+      }
+    } catch (error) {
+      if (error.name !== "AbortError") receive({ kind: "error", message: "The server does not answer; is 'workbench show' still running?" });
+    }
+  }
+
+  function kept() {
+    if (!location.hash.startsWith("#view=")) return null;
+    try { return { ...FIRST, ...JSON.parse(decodeURIComponent(location.hash.slice(6))) }; } catch (error) { return null; }
+  }
+  function titleOf(state, tokens) {
+    const [first, last] = state.range, name = (at) => JSON.stringify(tokens.base[at] || "");
+    return `${state.component} ${first === last ? `at ${first} ${name(first)}` : `at ${first} to ${last}, ${state.over}`}`;
+  }
+
+  function Figure({ id, figure, label, onPick }) {
+    const at = useRef(null);
+    useEffect(() => {
+      Plotly.react(at.current, figure.data, figure.layout, CONFIG);
+      if (at.current.removeAllListeners) at.current.removeAllListeners("plotly_click");
+      if (onPick) at.current.on("plotly_click", (event) => onPick(event.points[0]));
+    }, [figure]);
+    useEffect(() => () => Plotly.purge(at.current), []);
+    return html`<div class="drawing" role="group" aria-label=${label}><div id=${"figure-" + id} class="plot" ref=${at}></div></div>`;
+  }
+  function Tools({ kind, line, figure }) {
+    const rows = TABLES[kind](line);
+    return html`<div class="tools">
+      ${figure && html`<button type="button" onClick=${() => Plotly.downloadImage(document.getElementById("figure-" + figure), { format: "png", filename: kind, width: 1000, height: 600, scale: 2 })}>PNG</button>`}
+      <button type="button" onClick=${() => save(kind + ".csv", csvOf(rows), "text/csv")}>CSV</button>
+      ${line.code && html`<button type="button" onClick=${() => save(kind + ".ipynb", notebookOf(line.code), "application/json")}>Notebook</button>`}
+      ${line.code && html`<details><summary>Python</summary><pre class="code" tabindex="0">${line.code}</pre></details>`}
+      <details class="numbers"><summary>The numbers</summary><div class="scroll" tabindex="0" role="group" aria-label="The figure's numbers"><table data-kind=${kind}><thead><tr>${rows[0].map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
+        <tbody>${rows.slice(1, 801).map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table></div></details></div>`;
+  }
+
+  function SideForm({ name, title, side, change, info }) {
+    const set = (part) => change({ ...side, ...part });
+    const kinds = { text: { kind: "text", text: "", model: side.model }, chat: { kind: "chat", turns: [{ role: "user", content: "" }], model: side.model }, question: { kind: "question", question: 0, model: side.model } };
+    const turn = (role) => (side.turns.find((each) => each.role === role) || { content: "" }).content;
+    const turns = (user, reply) => [{ role: "user", content: user }].concat(reply ? [{ role: "assistant", content: reply }] : []);
+    return html`<div>
+      <label>${title}: <select aria-label=${name + " kind"} value=${side.kind} onChange=${(event) => change(kinds[event.target.value])}>
+        <option value="text">a text</option><option value="chat">a chat</option>${info.questions.length > 0 && html`<option value="question">a question of the run</option>`}</select>
+        ${info.tuned && html` <select aria-label=${name + " model"} value=${side.model} onChange=${(event) => set({ model: event.target.value })}><option value="base">base model</option><option value="tuned">tuned model</option></select>`}</label>
+      ${side.kind === "text" && html`<textarea aria-label=${name + " text"} rows="3" dir="auto" value=${side.text} onInput=${(event) => set({ text: event.target.value })}></textarea>`}
+      ${side.kind === "chat" && html`<label>User <textarea rows="2" dir="auto" value=${turn("user")} onInput=${(event) => set({ turns: turns(event.target.value, turn("assistant")) })}></textarea></label>
+        <label>Reply, as far as it is given <textarea rows="1" dir="auto" value=${turn("assistant")} onInput=${(event) => set({ turns: turns(turn("user"), event.target.value) })}></textarea></label>`}
+      ${side.kind === "question" && html`<select aria-label=${name + " question"} value=${side.question} onChange=${(event) => set({ question: Number(event.target.value) })}>${info.questions.map((text, at) => html`<option value=${at}>${at}: ${text.slice(0, 90)}</option>`)}</select>`}
+    </div>`;
+  }
+
+  // One stop of the tab key for all tokens; arrows move, shift and arrows choose a range, Enter looks.
+  function Words({ tokens, partners, chosen, choose, differs, label }) {
+    const [at, move] = useState(chosen ? chosen[1] : tokens.length - 1), from = useRef(null), holder = useRef(null);
+    const [drag, setDrag] = useState(null), shown = drag || chosen;
+    const inside = (index) => shown && index >= Math.min(...shown) && index <= Math.max(...shown);
+    const focus = (index) => { move(index); holder.current.children[index].focus(); };
+    const key = (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      const to = event.key === "Home" ? 0 : event.key === "End" ? tokens.length - 1 : step ? Math.max(0, Math.min(tokens.length - 1, at + step)) : null;
+      if (to !== null) {
+        event.preventDefault();
+        if (event.shiftKey) { from.current = from.current === null ? at : from.current; setDrag([from.current, to]); } else { from.current = null; setDrag(null); }
+        focus(to);
+      } else if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        choose(drag || [at, at]);
+        from.current = null;
+        setDrag(null);
+      }
+    };
+    const down = (index) => (event) => { if (event.button === 0 && choose) { event.target.releasePointerCapture && event.target.hasPointerCapture(event.pointerId) && event.target.releasePointerCapture(event.pointerId); from.current = index; setDrag([index, index]); move(index); } };
+    const enter = (index) => (event) => { if (event.buttons === 1 && from.current !== null && drag) setDrag([from.current, index]); };
+    const up = () => { if (drag && choose) choose(drag); from.current = null; setDrag(null); };
+    return html`<div class="words" role="group" aria-label=${label} ref=${holder} onKeyDown=${choose && key} onPointerUp=${up}>${tokens.map((text, index) => html`<button type="button" key=${index} data-token=${index}
+      tabindex=${choose && index === at ? 0 : -1} aria-pressed=${choose ? String(Boolean(inside(index))) : undefined} class=${(differs[index] ? "differs " : "") + (!choose && inside(index) ? "partner" : "")} disabled=${Boolean(choose) && partners[index] === null}
+      title=${`token ${index}`} onPointerDown=${choose && down(index)} onPointerEnter=${choose && enter(index)} onClick=${(event) => { if (choose && event.detail === 0) choose([index, index]); }}>${text.replace(/\n/g, "⏎") || "␣"}</button>`)}</div>`;
+  }
+
+  function Bench({ info }) {
+    const first = () => kept() || (info.questions.length > 1 ? { ...FIRST, base: { kind: "question", question: 0, model: "base" }, donor: { kind: "question", question: 0, model: "tuned" }, read: { kind: "scale", format: null } } : FIRST);
+    const [state, set] = useState(first), [tokens, setTokens] = useState(null), [error, setError] = useState(""), [past, setPast] = useState([]);
+    const [curve, setCurve] = useState(null), [grid, setGrid] = useState(null), [outcome, setOutcome] = useState(null), [slider, setSlider] = useState(null), [said, setSaid] = useState(null);
+    const [busy, setBusy] = useState(""), [length, setLength] = useState(0), latest = useRef(state);
+    latest.current = state;
+    const [, repaint] = useState(0);
+    useEffect(() => { const again = () => repaint((n) => n + 1); themeButton.addEventListener("click", again); return () => themeButton.removeEventListener("click", again); }, []);
+    const received = (use) => (line) => { if (line.kind === "error") { setError(line.message); setBusy(""); } else if (line.kind !== "cancelled") use(line); };
+    const pairOf = (now) => ({ base: now.base, donor: now.donor });
+    const clear = () => { stop("curve", "grid", "outcome", "slider", "generate"); setCurve(null); setGrid(null); setOutcome(null); setSlider(null); setSaid(null); setBusy(""); };
+
+    function look(now, then) {
+      setError("");
+      clear();
+      setTokens(null);
+      ask({ view: "tokens", pair: pairOf(now) }, received((line) => { setTokens(line); if (now.range) choose(now, now.range, line); }));
+    }
+    function choose(now, range, known) {
+      const [low, high] = [Math.min(...range), Math.max(...range)], words = known || tokens;
+      const next = { ...now, range: [low, high] };
+      set(next);
+      setError("");
+      clear();
+      const link = "#view=" + encodeURIComponent(JSON.stringify(next));
+      if (location.hash !== link) history.pushState(null, "", link);
+      setPast((before) => [{ title: titleOf(next, words), state: next }, ...before.filter((each) => JSON.stringify(each.state) !== JSON.stringify(next))].slice(0, 40));
+      if (low === high) {
+        setBusy("Patching every layer.");
+        ask({ view: "curve", pair: pairOf(next), read: next.read, position: low, component: next.component }, received((line) => { setCurve(line); if (line.complete) setBusy(""); }));
+      }
+      if (low !== high || next.over !== "position") {
+        const positions = [];
+        for (let at = low; at <= high && positions.length < info.most_positions; at += 1) if (words.partners[at] !== null) positions.push(at);
+        setBusy("Estimating all cells.");
+        ask({ view: "grid", pair: pairOf(next), read: next.read, positions, over: next.over, component: next.component }, received((line) => setGrid((before) => {
+          if (line.kind === "estimate") return { ...line, positions, estimate: line.values, true: line.values.map((row) => row.map(() => null)), share: 0, rho: null };
+          if (!before) return before;
+          if (line.kind === "grid") { setBusy(""); return { ...before, read: line.read, code: line.code, true: line.value }; }
+          setBusy(`${Math.round(100 * line.share)} % of the cells are true patches.`);
+          const filled = before.true.slice();
+          line.layers.forEach((layer, at) => { filled[layer] = line.values[at]; });
+          return { ...before, true: filled, share: line.share, rho: line.rho };
+        })));
+      }
+    }
+    function distribution(change) {
+      setOutcome(null);
+      ask({ view: "outcome", pair: pairOf(state), read: state.read, change }, received((line) => setOutcome({ ...line, change })));
+    }
+    const position = state.range ? state.range[1] : 0, whole = ["heads", "queries", "keys", "values"].includes(state.component);
+    const swap = (layer, place, head) => ({ kind: "swap", layer, position: place, component: head === undefined ? state.component : whole ? state.component : "heads", ...(head === undefined ? {} : { head }) });
+    function steer(direction) {
+      setSlider(null);
+      setLength(0);
+      ask({ view: "slider", pair: pairOf(state), read: state.read, layer: state.layer, position, direction, lengths: LENGTHS }, received((line) => setSlider({ ...line, direction })));
+    }
+    const written = (change) => { setSaid(null); ask({ view: "generate", pair: pairOf(state), change, tokens: 16 }, received(setSaid)); };
+    useEffect(() => {
+      look(state);
+      const again = () => { const now = kept(); if (now && JSON.stringify(now) !== JSON.stringify(latest.current)) { set(now); look(now); } };
+      addEventListener("popstate", again);
+      return () => removeEventListener("popstate", again);
+    }, []);
+
+    const update = (part) => set({ ...state, ...part }), differs = tokens ? tokens.base.map((text, at) => tokens.partners[at] === null || tokens.donor[tokens.partners[at]] !== text) : [];
+    const partnerRange = tokens && state.range ? state.range.map((at) => tokens.partners[at]).filter((at) => at !== null && at !== undefined) : [];
+    const at = slider ? (length === 0 ? null : slider.lengths.indexOf(length)) : null;
+    const shown = slider && { ...slider, after: length === "out" ? slider.distribution_without : at === null ? slider.before : slider.distributions[at] };
+    const steps = [...LENGTHS.filter((each) => each < 0), 0, ...LENGTHS.filter((each) => each > 0)];
+    return html`<h1>Live bench: ${info.name === "default" || info.name === info.model ? info.model : `${info.name} (${info.model})`}</h1>
+      <form class="card" onSubmit=${(event) => { event.preventDefault(); const now = { ...state, range: null }; set(now); look(now); }}>
+        <div class="panes"><section class="pane" aria-labelledby="patched"><h2 id="patched">Patched run</h2><${SideForm} name="patched" title="Run" side=${state.base} info=${info} change=${(base) => update({ base })} />
+          ${tokens && html`<${Words} label="Tokens of the patched run" tokens=${tokens.base} partners=${tokens.partners} differs=${differs} chosen=${state.range} choose=${(range) => choose(state, range)} />`}</section>
+        <section class="pane" aria-labelledby="giving"><h2 id="giving">Donor</h2><${SideForm} name="donor" title="States of" side=${state.donor} info=${info} change=${(donor) => update({ donor })} />
+          ${tokens && html`<${Words} label="Tokens of the donor" tokens=${tokens.donor} partners=${[]} differs=${[]} chosen=${partnerRange.length ? partnerRange : null} />`}</section></div>
+        <div class="options">
+          <label>Read <select aria-label="readout" value=${state.read.kind} onChange=${(event) => update({ read: event.target.value === "texts" ? FIRST.read : { kind: "scale", format: info.format ? null : info.formats[0] } })}><option value="texts">texts</option><option value="scale">a confidence scale</option></select></label>
+          ${state.read.kind === "texts" ? html`<label>first <input size="8" value=${state.read.first} onInput=${(event) => update({ read: { ...state.read, first: event.target.value } })} /></label>
+            <label>minus <input size="8" value=${state.read.second || ""} onInput=${(event) => update({ read: { ...state.read, second: event.target.value || null } })} /></label>`
+            : html`<label>format <select value=${state.read.format || ""} onChange=${(event) => update({ read: { kind: "scale", format: event.target.value || null } })}>${info.format && html`<option value="">the run's, ${info.format}</option>`}${info.formats.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>`}
+          <label>Component <select aria-label="component" value=${state.component} onChange=${(event) => update({ component: event.target.value })}>${info.components.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
+          <label>Grid over <select aria-label="grid over" value=${state.over} onChange=${(event) => update({ over: event.target.value })}><option value="position">tokens</option><option value="head">heads</option><option value="component">components</option></select></label>
+          <button type="submit">Show tokens</button></div>
+        <p class="soft">Click a token of the patched run for all layers there; drag over several, or hold shift and use the arrow keys and Enter, for a grid. Underlined tokens differ. Prompts are read after their last token.</p>
+        <p role="status" class="soft">${busy}</p>${error && html`<p class="error" role="alert">${error}</p>`}
+      </form>
+      <div class="views">
+      ${curve && html`<section class="card" id="curve"><h2>Every layer at token ${state.range[0]}</h2><p class="soft">The readout after the donor's state takes this token's place, layer by layer. Unpatched ${shortNumber(curve.base)}, donor ${shortNumber(curve.donor)}${curve.complete ? `, noise floor ${shortNumber(curve.floor)}` : "; controls follow"}. Click a layer for its distribution.</p>
+        <${Figure} id="curve" figure=${curveFigure(curve)} label="Readout by layer; its numbers are in the table below" onPick=${(point) => { update({ layer: point.x }); distribution(swap(point.x, state.range[0])); }} /><${Tools} kind="curve" line=${curve} figure="curve" /></section>`}
+      ${grid && html`<section class="card" id="grid"><h2>Layers by ${{ position: "tokens", head: "heads", component: "components" }[grid.over]}</h2><p class="soft">Effect on the readout. Pale cells are estimates from one gradient, full ones true patches: <span id="share">${Math.round(100 * grid.share)}</span> % are true; rank agreement so far ${grid.rho === null ? "–" : grid.rho.toFixed(2)} (Spearman).</p>
+        <${Figure} id="grid" figure=${gridFigure(grid)} label="Effects by layer; their numbers are in the table below" onPick=${(point) => { update({ layer: point.y }); if (grid.over === "component") return; distribution(grid.over === "head" ? swap(point.y, position, point.x) : swap(point.y, grid.positions[point.x])); }} /><${Tools} kind="grid" line=${grid} figure="grid" /></section>`}
+      ${state.range && tokens && html`<section class="card" id="change"><h2>One change at token ${position}</h2><div class="options">
+          <label>Layer <input type="number" aria-label="layer" min="0" max=${info.layers - 1} value=${state.layer} onInput=${(event) => update({ layer: Math.max(0, Math.min(info.layers - 1, Number(event.target.value) || 0)) })} /></label>
+          <button type="button" onClick=${() => distribution(swap(state.layer, position))}>Distribution</button>
+          <button type="button" onClick=${() => written(swap(state.layer, position))}>Generate under the patch</button>
+          <button type="button" onClick=${() => steer("difference")}>Along the difference</button>
+          ${info.questions.length > 0 && html`<button type="button" onClick=${() => steer("probe")}>Along the probe</button>`}</div>
+        ${outcome && html`<h3>Distribution</h3><p class="soft">Layer ${outcome.change.layer}, token ${outcome.change.position}: readout ${shortNumber(outcome.base)} before, <span id="after">${shortNumber(outcome.value)}</span> after.</p><${Figure} id="outcome" figure=${outcomeFigure(outcome)} label="Distribution before and after; its numbers are in the table below" /><${Tools} kind="outcome" line=${outcome} figure="outcome" />`}
+        ${said && html`<h3>Generated greedily</h3><p class="soft">Without the change</p><p class="said" dir="auto">${said.before}</p><p class="soft">With it</p><p class="said" id="after-text" dir="auto">${said.after}</p><${Tools} kind="generated" line=${said} />`}
+      </section>`}
+      ${slider && html`<section class="card" id="slider"><h2>Along the ${slider.direction === "probe" ? "probe's direction" : "difference"}, layer ${state.layer}</h2><p class="soft">A unit is ${slider.direction === "probe" ? "the standard deviation of the run's states" : "the whole difference of the two states"} (${shortNumber(slider.unit)}). Random directions of the same length stand beside it.</p>
+        <${Figure} id="slider" figure=${sliderFigure(slider)} label="Readout by length; its numbers are in the table below" />
+        <label>Length ${length === "out" ? "taken out" : length}: readout ${shortNumber(length === "out" ? slider.without : at === null ? slider.base : slider.value[at])}<input type="range" aria-label="length" min="0" max=${steps.length - 1} step="1" value=${length === "out" ? steps.indexOf(0) : steps.indexOf(length)} onInput=${(event) => setLength(steps[Number(event.target.value)])} /></label>
+        <div class="options"><button type="button" aria-pressed=${length === "out"} onClick=${() => setLength(length === "out" ? 0 : "out")}>Take the direction out</button>
+          <button type="button" disabled=${length === 0} onClick=${() => written(length === "out" ? { kind: "project", layer: state.layer, position, direction: slider.direction } : { kind: "steer", layer: state.layer, position, direction: slider.direction, length })}>Generate so</button></div>
+        <${Figure} id="steered" figure=${outcomeFigure(shown)} label="Distribution at this length" /><${Tools} kind="slider" line=${slider} figure="slider" /></section>`}
+      </div>
+      ${past.length > 0 && html`<section class="card" id="history"><h2>Looked at</h2><p class="soft">The address of the page leads to the view as long as the server runs.</p><ul class="past">${past.map((each) => html`<li><button type="button" onClick=${() => { set(each.state); look(each.state); }}>${each.title}</button></li>`)}</ul></section>`}`;
+  }
+
+  fetch("session").then((answer) => answer.json()).then((info) => {
+    document.title = `Live bench: ${info.model}`;
+    const holder = document.getElementById("bench");
+    holder.replaceChildren();
+    render(html`<${Bench} info=${info} />`, holder);
+  });
+})();

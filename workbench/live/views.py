@@ -1,0 +1,215 @@
+"""Compute each view as an iterator of lines, which are written as JSON.
+
+The first lines of a view are quick and what follows is exact or complete: a curve comes without
+controls and then with them, a grid as estimates and then as true patches
+(:mod:`workbench.live.grid`). Every last line carries ``code``, the Python that gives its ``value``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from workbench.api.patching import sweep
+from workbench.api.prompt_runs import run_as_named
+from workbench.api.results import Sweep
+from workbench.live import change_code
+from workbench.live.changes import (
+    branch_maker,
+    branch_of,
+    changed_places,
+    direction_branch,
+    direction_of,
+    read_outcomes,
+    scale_of,
+)
+from workbench.live.code import READ, called, opening
+from workbench.live.grid import grid_lines
+from workbench.live.lines import plain
+from workbench.live.requests import (
+    CurveView,
+    GenerateView,
+    GridView,
+    OutcomeView,
+    Project,
+    SliderView,
+    TokensView,
+    View,
+)
+from workbench.live.session import OpenPair, Session, open_pair
+from workbench.live.worker import Line
+from workbench.patch.generation import generate_patched
+
+QUICK_TOKENS = 160
+"""Branch tokens up to which a curve's controls are not waited for."""
+RANDOM_DIRECTIONS = 3
+
+
+def view_lines(session: Session, view: View) -> Iterator[Line]:
+    """Compute a view.
+
+    Raises:
+        WorkbenchError: for what the session does not have.
+    """
+    if isinstance(view, TokensView):
+        yield _tokens(session, view)
+        return
+    pair = open_pair(session, view.pair)
+    if isinstance(view, CurveView):
+        yield from _curve(session, view, pair)
+    elif isinstance(view, GridView):
+        yield from grid_lines(session, view, pair)
+    elif isinstance(view, OutcomeView):
+        yield _outcome(session, view, pair)
+    elif isinstance(view, SliderView):
+        yield _slider(session, view, pair)
+    else:
+        yield from _generated(session, view, pair)
+
+
+def _tokens(session: Session, view: TokensView) -> Line:
+    pair = open_pair(session, view.pair)
+    sides = (pair.base_tokens, pair.donor_tokens)
+    return {
+        "kind": "tokens",
+        "base": list(sides[0].pieces[0]),
+        "donor": list(sides[1].pieces[0]),
+        "partners": list(pair.partners),
+    }
+
+
+def _curve(session: Session, view: CurveView, pair: OpenPair) -> Iterator[Line]:
+    places = pair.places([view.position])
+    given = {"read": READ, "at": places, "component": view.component}
+    read = session.readout(view.read)
+    numbers = scale_of(session, pair.lm, view.read)
+    nodes = 0 if numbers is None else numbers.trie.tree.size
+    tokens = pair.lm.n_layers * (pair.base_tokens.lengths[0] - view.position + nodes)
+    donor = session.donor(view.pair, view.read, view.component, ("layer",))
+    for controls in (True,) if tokens <= QUICK_TOKENS else (False, True):
+        found = sweep(
+            pair.lm,
+            pair.prompts,
+            donor,
+            read=read,
+            at=places,
+            component=view.component,
+            controls=controls,
+            tokens_per_forward=session.tokens_per_forward,
+        )
+        code = [
+            *opening(session, view.pair, pair, view.read),
+            *called("sweep", given | {"controls": controls}, ["value = found.patched[0]"]),
+        ]
+        yield _curve_line(found, code) | {"complete": controls}
+
+
+def _curve_line(found: Sweep, code: list[str]) -> Line:
+    return plain(
+        {
+            "kind": "curve",
+            "read": found.read,
+            "base": float(found.base[0]),
+            "donor": None if found.donor is None else float(found.donor[0]),
+            "floor": found.noise_floor,
+            "value": found.patched[0],
+            "conditions": [
+                {
+                    "name": part.name,
+                    "role": part.role,
+                    "layers": list(part.axes[0].labels),
+                    "values": part.patched[0],
+                }
+                for part in found.conditions
+            ],
+            "code": "\n".join(code),
+        }
+    )
+
+
+def _outcome(session: Session, view: OutcomeView, pair: OpenPair) -> Line:
+    numbers = scale_of(session, pair.lm, view.read)
+    nodes = 0 if numbers is None else numbers.trie.tree.size
+    found = read_outcomes(session, pair, view.read, [branch_of(session, pair, view.change, nodes)])
+    before, after = found.each
+    return plain(
+        {
+            "kind": "outcome",
+            "scale": numbers is not None,
+            "texts": list(found.texts),
+            "before": before.probabilities,
+            "after": after.probabilities,
+            "base": before.value,
+            "value": after.value,
+            "code": change_code.outcome(session, view.pair, pair, view.read, view.change),
+        }
+    )
+
+
+def _slider(session: Session, view: SliderView, pair: OpenPair) -> Line:
+    numbers = scale_of(session, pair.lm, view.read)
+    nodes = 0 if numbers is None else numbers.trie.tree.size
+    out = Project(
+        kind="project", layer=view.layer, position=view.position, direction=view.direction
+    )
+    direction = direction_of(session, pair, out)
+    places = changed_places(pair, view.position, nodes)
+    draws = torch.randn(
+        (RANDOM_DIRECTIONS, len(direction.vector)), generator=torch.Generator().manual_seed(0)
+    )
+    along: list[torch.Tensor] = [direction.vector, *(draws / draws.norm(dim=1, keepdim=True))]
+    vectors: list[torch.Tensor | None] = [
+        unit.to(direction.vector) * direction.unit * length
+        for unit in along
+        for length in view.lengths
+    ]
+    branches = [
+        direction_branch(vector, direction, view.layer, places) for vector in [None, *vectors]
+    ]
+    found = read_outcomes(session, pair, view.read, branches)
+    before, without, *moved = found.each
+    count = len(view.lengths)
+    values = np.array([each.value for each in moved]).reshape(len(along), count)
+    return plain(
+        {
+            "kind": "slider",
+            "scale": numbers is not None,
+            "lengths": list(view.lengths),
+            "unit": direction.unit,
+            "base": before.value,
+            "value": values[0],
+            "random": values[1:],
+            "without": without.value,
+            "texts": list(found.texts),
+            "before": before.probabilities,
+            "distributions": [each.probabilities for each in moved[:count]],
+            "distribution_without": without.probabilities,
+            "code": change_code.slider(session, view, pair),
+        }
+    )
+
+
+def _generated(session: Session, view: GenerateView, pair: OpenPair) -> Iterator[Line]:
+    (prompt,) = pair.base_tokens.rows
+    make = branch_maker(session, pair, view.change)
+    before: list[int] = []
+    after: list[int] = []
+
+    def line(done: bool) -> Line:
+        decode: Any = pair.lm.tokenizer.decode
+        return {"kind": "generated", "before": decode(before), "after": decode(after)} | (
+            {"value": after, "code": change_code.generated(session, view, pair)} if done else {}
+        )
+
+    with run_as_named(pair.lm):
+        steps = generate_patched(
+            pair.lm, prompt, make, view.tokens, tokens_per_forward=session.tokens_per_forward
+        )
+        for plain_token, patched_token in steps:
+            before += [] if plain_token is None else [plain_token]
+            after += [] if patched_token is None else [patched_token]
+            yield line(False)
+    yield line(True)
