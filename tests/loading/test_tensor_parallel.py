@@ -4,9 +4,6 @@ answers, is patched, recorded and taught as the whole one is.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.support.launched import TORCHRUN, launch
 from tests.support.scripts import load_script
 from workbench.errors import WorkbenchError
 from workbench.loading import load_model
@@ -28,16 +26,7 @@ def test_two_processes_agree_with_one(make_tiny: MakeTiny, tmp_path: Path) -> No
     lm, model = make_tiny("qwen2", num_key_value_heads=4), tmp_path / "model"
     lm.model.save_pretrained(model)
     lm.tokenizer.save_pretrained(model)
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    done = subprocess.run(
-        [sys.executable, *launch, str(WORKER), str(model), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch(TORCHRUN, WORKER, model, tmp_path)
     whole = load_model(str(model), device="cpu", precision="float32", cache_dir=tmp_path / "cache")
     expected = load_script(WORKER).results(whole, tmp_path / "whole")
     for rank in range(2):

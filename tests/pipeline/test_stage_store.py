@@ -233,6 +233,18 @@ def test_what_resuming_needed_goes_at_any_depth_and_is_not_sealed(stage: StageSt
     }
 
 
+def test_one_array_is_read_without_the_others(stage: StageStore) -> None:
+    values = {"wanted": np.arange(6.0).reshape(2, 3), "other": np.ones(4, dtype=np.float32)}
+    stage.save_tensors("x", values)
+    found = stage.tensors("x", "wanted", "missing")
+    assert list(found) == ["wanted"]
+    assert np.array_equal(found["wanted"], values["wanted"])
+    assert found["wanted"].dtype == np.float64
+    (stage.folder / "x.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(WorkbenchError, match="cannot be read"):
+        stage.tensors("x", "wanted")
+
+
 def test_a_full_disk_ends_the_writing_of_tables_and_tensors(
     tmp_path: Path, little_room: Callable[[int], Any]
 ) -> None:

@@ -5,9 +5,6 @@ out the weights (FSDP2, gloo, CPU), makes the steps of one process.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.support.launched import launch
 from tests.support.trainings import losses, train_tiny
 from workbench.errors import WorkbenchError
 from workbench.loading import load_model
@@ -27,17 +25,9 @@ SCOPES = ("conversation", "reply")
 
 
 def test_two_processes_make_the_steps_of_one(tiny_folder: Path, tmp_path: Path) -> None:
-    launch = ["-m", "accelerate.commands.launch", "--config_file", str(launch_file("fsdp"))]
-    launch += ["--num_processes", "2", "--main_process_port", "0"]
-    done = subprocess.run(
-        [sys.executable, *launch, str(WORKER), str(tiny_folder), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", str(launch_file("fsdp"))]
+    launcher += ["--num_processes", "2", "--main_process_port", "0"]
+    launch(launcher, WORKER, tiny_folder, tmp_path)
     lm = load_model(
         str(tiny_folder), device="cpu", precision="float32", cache_dir=tmp_path / "cache"
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.support.launched import TORCHRUN, launch
 from tests.support.scripts import load_script
 from workbench.loading import load_model
 
@@ -24,24 +22,7 @@ def test_two_processes_agree_with_one(tiny_folder: Path, tmp_path: Path) -> None
         for name, n, w in (("heads", 8, 8), ("stream", 5, 32))
     }
     save_file(donors, tmp_path / "donors.safetensors")
-    arguments = [str(WORKER), str(tiny_folder), str(tmp_path / "donors.safetensors"), str(tmp_path)]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node",
-            "2",
-            *arguments,
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch(TORCHRUN, WORKER, tiny_folder, tmp_path / "donors.safetensors", tmp_path)
     expected = load_script(WORKER).results(
         load_model(str(tiny_folder), device="cpu"), donors["heads"], donors["stream"]
     )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from workbench.bench.timing import synchronise
+from workbench.bench.timing import seconds
 from workbench.compat import has_bfloat16_units
 from workbench.config import ModelSettings
 from workbench.plan.number_formats import NumberFormats
@@ -68,18 +68,18 @@ def time_layers(
 
         return _least(work, clock) / LAYERS
 
-    seconds = [forward(columns) for columns in track(COLUMNS, "timing a layer")]
-    back = forward(128, gradients=True) / seconds[COLUMNS.index(128)]
+    of_columns = [forward(columns) for columns in track(COLUMNS, "timing a layer")]
+    back = forward(128, gradients=True) / of_columns[COLUMNS.index(128)]
     head = _head_times(shape, device, formats, clock)
     exact = 1.0
     if lower:
         layers, lower = layers.to(torch.float32), False
-        exact = forward(512) / seconds[COLUMNS.index(512)]
+        exact = forward(512) / of_columns[COLUMNS.index(512)]
     threads = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
     return TimedLayers(
         f"this machine's {device.type} {threads}".strip(),
         COLUMNS,
-        tuple(seconds),
+        tuple(of_columns),
         ROWS,
         head,
         back,
@@ -123,11 +123,4 @@ def _head_times(
 
 def _least(work: Callable[[], object], clock: Clock) -> float:
     work()
-    found = []
-    for _ in range(REPEATS):
-        synchronise()
-        started = clock()
-        work()
-        synchronise()
-        found.append(clock() - started)
-    return max(1e-9, min(found))
+    return max(1e-9, min(seconds(work, clock) for _ in range(REPEATS)))

@@ -14,14 +14,13 @@ conversation stands beside them; the bounds are for the default model on two fre
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from workbench.bench.timing import seconds, synchronise
+from workbench.bench.timing import seconds, spread, synchronise
 from workbench.live.requests import read_view
 from workbench.live.session import Session, open_pair
 from workbench.live.views import view_lines
@@ -69,8 +68,7 @@ def bench_live(model: str, *, repeats: int) -> dict[str, Any]:
                 times[name].append(taken)
     out: dict[str, Any] = {"live.tokens": length, "live.layers": session.lm.n_layers}
     for name, values in times.items():
-        out[name] = statistics.median(values)
-        out[f"{name}.low"], out[f"{name}.high"] = min(values), max(values)
+        out |= spread(name, values)
     return out
 
 

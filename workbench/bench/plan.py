@@ -16,12 +16,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from workbench.bench.layer_times import time_layers
+from workbench.bench.timing import measure
 from workbench.config import RunConfig
 from workbench.loop import STAGES, run_stages
 from workbench.loop.run import Run
@@ -62,22 +64,18 @@ def bench_plan(config: RunConfig, last: str = LAST) -> dict[str, Any]:
         chosen = STAGES[: names.index(last) + 1]
         for number, stage in enumerate(track(chosen, "stages")):
             with _counted(lm) as found:
-                clock, busy = time.perf_counter(), time.process_time()
-                run_stages(chosen[: number + 1], context)
-                found["seconds"] = time.perf_counter() - clock
-                found["processor"] = time.process_time() - busy
+                _, taken = measure(partial(run_stages, chosen[: number + 1], context))
+                found["seconds"], found["processor"] = taken.clock, taken.processor
             measured[stage.name] = found
         peak = peak_memory() - before
         exact = _exact(context, list(measured))
-    rates = timed
-    in_layer = 0
     total = {"processor": 0.0, "planned": 0.0}
     for name, found in measured.items():
         if name not in planned:
             continue
         own = planned[name]
         forwards = exact.get(name, [])
-        seconds = sum(rates.seconds(each, in_layer) for each in forwards or own.forwards)
+        seconds = sum(timed.seconds(each, 0) for each in forwards or own.forwards)
         seconds += own.probe_operations / PROBE_RATE
         values |= {
             f"{name}.passes": round(found["forwards"]),

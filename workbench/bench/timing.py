@@ -42,13 +42,16 @@ def measure(work: Callable[[], Result]) -> tuple[Result, Seconds]:
     return result, Seconds(time.perf_counter() - clock, time.process_time() - processor)
 
 
-def seconds(method: Method) -> float:
-    """Return the seconds of one call, with everything it queued on an accelerator."""
+def seconds(method: Method, clock: Callable[[], float] | None = None) -> float:
+    """Return the seconds of one call by ``clock``, the wall's if none is given, with everything it
+    queued on an accelerator.
+    """
+    clock = clock or time.perf_counter
     synchronise()
-    started = time.perf_counter()
+    started = clock()
     method()
     synchronise()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def alternate(

@@ -11,7 +11,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from functools import cache, partial
-from importlib import resources
 from typing import Any
 
 from plotly.offline import get_plotlyjs
@@ -28,6 +27,7 @@ from workbench.live.requests import MOST_BYTES, View, read_view
 from workbench.live.session import Session
 from workbench.live.views import view_lines
 from workbench.live.worker import Line, Worker
+from workbench.report.html import own_script
 
 HTML, SCRIPT, STYLE = "text/html", "text/javascript", "text/css"
 LINES = "application/x-ndjson"
@@ -62,7 +62,7 @@ async def _file(name: str, request: Request) -> Response:
     if name == "plotly.js":
         return Response(_plotly(), media_type=SCRIPT)
     package, path, kind = _FILES[name]
-    return Response(_text(package, path), media_type=kind)
+    return Response(own_script(path, package), media_type=kind)
 
 
 async def _session(session: Session, request: Request) -> Response:
@@ -106,8 +106,3 @@ def _written(line: dict[str, Any]) -> bytes:
 @cache
 def _plotly() -> str:
     return str(get_plotlyjs())
-
-
-@cache
-def _text(package: str, path: str) -> str:
-    return resources.files(package).joinpath(*path.split("/")).read_text("utf-8")

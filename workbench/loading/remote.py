@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.server import attach_server
 from workbench.models.source import ModelSource
-from workbench.models.weights import Kernel, class_of, kernel_for
+from workbench.models.weights import Kernel, build_empty
 from workbench.settings.defaults import REMOTE_RETRIES, REMOTE_WAIT
 
 NDIF, LOCAL = "ndif", "local"
@@ -81,15 +80,10 @@ def build_without_weights(
     config: Any, dtype: torch.dtype, attention: Kernel, trust_remote_code: bool
 ) -> Any:
     """Return the transformers model of a configuration on the meta device, frozen."""
-    with init_empty_weights(include_buffers=True):
-        model = class_of(config).from_config(
-            config,
-            dtype=dtype,
-            attn_implementation=kernel_for(config, attention),
-            trust_remote_code=trust_remote_code,
-        )
-    model.tie_weights()
-    return model.to("meta").eval().requires_grad_(False)
+    model = build_empty(
+        config, dtype, attention, trust_remote_code=trust_remote_code, with_buffers=False
+    )
+    return model.to("meta")
 
 
 def connect(

@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workbench import progress
-from workbench.loop.report import loop_page
+from workbench.loop.report import write_run_page
 from workbench.loop.results import loop_results
 from workbench.loop.run import Run
 from workbench.loop.stage_lines import stage_steps
 from workbench.pipeline.costs import finished_stages
 from workbench.pipeline.stages import PlannedStage
-from workbench.report import write_page
-from workbench.report.runs_page import write_runs_page
 
 
 def grow_page(
@@ -44,7 +42,6 @@ def grow_page(
     if report.done:
         return
     if any(step.seconds is None for step in steps):
-        write_page(loop_page(run, found), context.figures)
-        write_runs_page(context.figures.parent)
+        write_run_page(run, found)
     report.begin(last.made_from)
     report.note_spent(report.spent() + time.monotonic() - began)

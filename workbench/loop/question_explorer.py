@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from workbench.arrays import Floats
 from workbench.loop.conditions import AFTER, BEFORE, CONTROL, EXPECTED, PROBE, STATED, Condition
 from workbench.loop.confidence import confidence_conversations
+from workbench.loop.measure_groups import remember
 from workbench.loop.patching_figures import CONTROL_NAMES
 from workbench.loop.positions import run_positions
 from workbench.loop.probes import HELD_OUT
 from workbench.loop.questions import load_questions
-from workbench.loop.results import STAGES_OF, LoopResults
+from workbench.loop.results import STAGES_OF, LoopResults, bootstrap_of
 from workbench.loop.run import Run
-from workbench.loop.states import READINGS
+from workbench.loop.seed_results import distributions
 from workbench.patch.effects import Sweep
 from workbench.pipeline.store import ROW
 from workbench.plots.theme import BLUE, GREEN, GREY, ORANGE, PURPLE
@@ -47,11 +48,10 @@ def question_explorer(context: Run, found: LoopResults) -> Explorer | None:
     columns, cells = _table(context, found, rows)
     curves = [_distributions(context, found, rows)]
     # A run of an earlier version kept no probabilities of every layer.
-    read = (
-        context.stage("probe").tensors("probe").get(HELD_OUT) if "probe" in found.finished else None
-    )
-    if read is not None:
-        curves.append(_probes(context, read))
+    probed = "probe" in found.finished
+    kept = context.stage("probe").tensors("probe", HELD_OUT) if probed else {}
+    if HELD_OUT in kept:
+        curves.append(_probes(context, kept[HELD_OUT]))
     if "patch" in found.finished:
         curves.append(_patching(context, found, rows))
     _, questions = load_questions(context)
@@ -66,7 +66,14 @@ def question_explorer(context: Run, found: LoopResults) -> Explorer | None:
             "question": [prompt_text(questions[row]) for row in rows],
             "right answers": [" | ".join(questions[row].answers) for row in rows],
         },
-        _conversations(context, rows),
+        # A page is written after every stage, and conversations change no more.
+        remember(
+            context,
+            "tokens of held-out questions",
+            ("answer",),
+            bootstrap_of(context),
+            lambda: _conversations(context, rows),
+        ),
         curves,
     )
 
@@ -93,12 +100,11 @@ def _table(
 
 def _distributions(context: Run, found: LoopResults, rows: NDArray[np.int64]) -> ItemCurves:
     """Return the distribution over the scale, as read at the confidence position."""
-    series = {}
-    for one, stage in STAGES_OF.items():
-        if stage in found.finished:
-            kept = context.stage(stage)
-            at = pd.Index(kept.table("confidence")[ROW]).get_indexer(rows)
-            series[one.name] = np.asarray(kept.tensors(READINGS)["distribution"])[at]
+    series = {
+        one.name: distributions(context, stage, rows)
+        for one, stage in STAGES_OF.items()
+        if stage in found.finished
+    }
     scale = context.scale_tokens.trie
     return ItemCurves(
         "What it would say",

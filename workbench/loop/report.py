@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from workbench.loop.answer_figures import answers_by_domain
@@ -43,10 +44,16 @@ def report(context: Run, stage: StageStore) -> dict[str, Any]:
     stage.save_table("measures", measures_table(found.measures))
     stage.save_table("patching", found.patching.table())
     save_seeds(stage, found)
-    index = write_page(loop_page(context, found), context.figures)
-    write_runs_page(context.figures.parent)
+    index = write_run_page(context, found)
     written = sha256_of(context.store.folder / "config.json")
     return {"summary": found.summary(), "page": str(index), "config_sha256": written}
+
+
+def write_run_page(context: Run, found: LoopResults) -> Path:
+    """Write the page of a run, and the list of all runs beside it; return the page's path."""
+    index = write_page(loop_page(context, found), context.figures)
+    write_runs_page(context.figures.parent)
+    return index
 
 
 def loop_page(context: Run, found: LoopResults) -> Page:

@@ -19,6 +19,7 @@ from workbench.loop.run import Run
 from workbench.loop.seed_measures import SeedResults, compare_seeds, shape_of
 from workbench.loop.seed_patching import training_curves
 from workbench.loop.seeds import ELICIT, PATCH, further_seeds, seed_stage
+from workbench.loop.states import distribution_of
 from workbench.pipeline.store import ROW
 
 
@@ -64,5 +65,5 @@ def distributions(context: Run, stage: str, rows: NDArray[np.int64]) -> Floats:
     """
     store = context.stage(stage)
     place = {row: at for at, row in enumerate(store.table("confidence")[ROW].tolist())}
-    kept: Floats = store.tensors("readings")["distribution"]
+    kept = distribution_of(store)
     return kept[[place[row] for row in rows.tolist()]]

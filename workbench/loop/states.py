@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.arrays import Floats
 from workbench.elicit.conversation import QUESTION_END
 from workbench.errors import WorkbenchError
 from workbench.pipeline.stage_store import StageStore
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.models import LanguageModel
     from workbench.probe.states import States
 
-READINGS, STATES = "readings", "states"
+READINGS, STATES, DISTRIBUTION = "readings", "states", "distribution"
 
 
 def shard_layout(
@@ -50,7 +51,7 @@ def states_of_stage(stage: StageStore) -> States:
     if kept is not None:
         names = kept.layout.positions
         return kept[:, :, [at for at, name in enumerate(names) if name != QUESTION_END]]
-    tensors = stage.tensors(READINGS)
+    tensors = stage.tensors(READINGS, STATES)
     if STATES not in tensors:
         raise WorkbenchError(f"The stage in {stage.folder} recorded no states.")
     return tensors[STATES]
@@ -67,4 +68,15 @@ def question_end_states(stage: StageStore) -> States | None:
     if kept is not None:
         names = kept.layout.positions
         return kept[:, :, names.index(QUESTION_END)] if QUESTION_END in names else None
-    return stage.tensors(READINGS).get(QUESTION_END)
+    return stage.tensors(READINGS, QUESTION_END).get(QUESTION_END)
+
+
+def distribution_of(stage: StageStore) -> Floats:
+    """Return the distribution over the scale that a stage read, [rows, values], without reading the
+    states that lie in the same file.
+
+    Raises:
+        WorkbenchError: where it is missing or damaged.
+    """
+    found: Floats = stage.tensors(READINGS, DISTRIBUTION)[DISTRIBUTION]
+    return found

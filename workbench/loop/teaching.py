@@ -16,6 +16,7 @@ from workbench.loop.answers import questions_and_answers
 from workbench.loop.confidence import confidence_conversations, fill_prefixes
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
+from workbench.loop.states import distribution_of
 from workbench.loop.targets import kept_back_rows, main_arm, states_of, training_targets
 from workbench.patch.start_layer import find_start_layer
 from workbench.pipeline.store import ROW, StageStore
@@ -67,7 +68,7 @@ def teach_arm(
             states=states_of(context, rows),
             targets=targets,
             levels=levels,
-            base=context.stage("elicit").tensors("readings")["distribution"][rows],
+            base=distribution_of(context.stage("elicit"))[rows],
             settings=settings,
             seed=seed,
             reply=None if arm.head_reader else _reply(context, conversations, rows),

@@ -14,6 +14,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any, Literal
 
+import torch
+from accelerate import init_empty_weights
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -96,3 +98,28 @@ def read_model(name: str, place: str, *, quiet: bool, mapped: bool = True, **opt
             f"({', '.join(absent[:3])}{more}): take both from the same model"
         )
     return model
+
+
+def build_empty(
+    config: Any,
+    dtype: torch.dtype,
+    attention: Kernel,
+    *,
+    trust_remote_code: bool,
+    with_buffers: bool,
+) -> Any:
+    """Return the transformers model of a configuration without its weights, which have shapes and
+    no numbers, frozen and in evaluation mode.
+
+    Args:
+        with_buffers: compute the buffers, which no checkpoint holds; else they are empty too.
+    """
+    with init_empty_weights(include_buffers=not with_buffers):
+        model = class_of(config).from_config(
+            config,
+            dtype=dtype,
+            attn_implementation=kernel_for(config, attention),
+            trust_remote_code=trust_remote_code,
+        )
+    model.tie_weights()
+    return model.eval().requires_grad_(False)

@@ -24,7 +24,7 @@ import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from workbench.errors import WorkbenchError
 from workbench.files.json_files import read_json
@@ -37,6 +37,7 @@ from workbench.files.writing import (
     write_atomically,
     write_json,
 )
+from workbench.pipeline.array_files import read_arrays
 from workbench.pipeline.fingerprint import digest_of
 from workbench.states.names import ENDING, MANIFEST
 
@@ -175,13 +176,13 @@ class StageStore:
             self.folder / f"{name}.safetensors", lambda path: save_file(contiguous, path)
         )
 
-    def tensors(self, name: str) -> dict[str, NDArray[Any]]:
-        """Read arrays by name.
+    def tensors(self, name: str, *keys: str) -> dict[str, NDArray[Any]]:
+        """Read arrays by name; where ``keys`` are given, those of them that are there alone.
 
         Raises:
             WorkbenchError: where they are missing or damaged.
         """
-        return self._read(f"{name}.safetensors", load_file)
+        return self._read(f"{name}.safetensors", lambda path: read_arrays(path, keys))
 
     def states(self) -> RecordedStates | None:
         """Open the recorded states that lie in shards, in the order of their questions' numbers;

@@ -99,15 +99,12 @@
   function Curve({ curves }) {
     const at = useRef(null);
     useEffect(() => {
-      const dark = document.documentElement.dataset.theme === "dark", ink = dark ? "#e8e8e8" : "#222222", grid = dark ? "#333538" : "#ececec";
       const data = curves.series.map((series) => ({ type: "scatter", mode: "lines", fill: curves.bars ? "tozeroy" : "none", x: curves.x, y: series.values,
-        name: series.name.replace(/[<>&]/g, " "), line: { color: series.colour || undefined, width: curves.bars ? 1.3 : 2, shape: curves.bars ? "hvh" : "linear" } }));
-      const axis = { gridcolor: grid, linecolor: ink, zeroline: false };
-      Plotly.newPlot(at.current, data, { height: 260, margin: { l: 50, r: 10, t: 10, b: 45 }, showlegend: true,
-        legend: { orientation: "h", y: 1, yanchor: "bottom" }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 },
-        xaxis: { ...axis, title: { text: curves.xTitle } }, yaxis: { ...axis, title: { text: curves.yTitle } },
+        name: inert(series.name), line: { color: series.colour || undefined, width: curves.bars ? 1.3 : 2, shape: curves.bars ? "hvh" : "linear" } }));
+      Plotly.newPlot(at.current, data, frame({ height: 260, margin: { l: 50, r: 10, t: 10, b: 45 }, showlegend: true,
+        xaxis: { title: { text: inert(curves.xTitle) } }, yaxis: { title: { text: inert(curves.yTitle) } },
         shapes: curves.levels.map((level) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: level, y1: level, line: { color: "#999", width: 1 } })),
-      }, { displayModeBar: false, responsive: true });
+      }), { displayModeBar: false, responsive: true });
       const drawn = at.current;
       return () => Plotly.purge(drawn);
     }, [curves]);

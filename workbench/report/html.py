@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -120,9 +121,10 @@ def _render(template: Template, title: str, sections: Sequence[Drawn], **parts: 
     )
 
 
-def own_script(path: str) -> Markup:
-    """Return a script or style of the package, which goes into a page as it is."""
-    return Markup(resources.files("workbench.report").joinpath(*path.split("/")).read_text("utf-8"))
+@cache
+def own_script(path: str, package: str = "workbench.report") -> Markup:
+    """Return a script or style of a room's folder, which goes into a page as it is."""
+    return Markup(resources.files(package).joinpath(*path.split("/")).read_text("utf-8"))
 
 
 def _step_cells(step: Step) -> tuple[str, str, str, str]:

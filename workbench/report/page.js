@@ -20,6 +20,17 @@ let painted = "light";
 
 function plots() { return Array.from(document.querySelectorAll(".js-plotly-plot")).filter((plot) => plot.id.startsWith("figure-")); }
 
+// Plotly reads some markup in labels, so the signs that would begin it are replaced by ones that look alike.
+function inert(text) { return String(text).replace(/</g, "‹").replace(/>/g, "›").replace(/&/g, "＆").replace(/\n/g, "⏎"); }
+
+// The look of figures that scripts draw: the page's colours, a legend above.
+function frame(more) {
+  const ink = INK[painted], axis = { gridcolor: ink.grid, linecolor: ink.soft, tickcolor: ink.soft, zeroline: false };
+  const { xaxis, yaxis, ...rest } = more;
+  return { height: 330, margin: { l: 60, r: 14, t: 10, b: 60 }, paper_bgcolor: ink.ground, plot_bgcolor: ink.ground, font: { color: ink.ink, size: 12 },
+    legend: { orientation: "h", y: 1, yanchor: "bottom" }, xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest };
+}
+
 // Figures are drawn when they come near to sight: a page is there at once, however many it has.
 function drawFigure(place) {
   const data = waiting.get(place);

@@ -19,14 +19,11 @@
   function Curves({ title, chosen }) {
     const at = useRef(null);
     useEffect(() => {
-      const dark = document.documentElement.dataset.theme === "dark", ink = dark ? "#e8e8e8" : "#222222", grid = dark ? "#333538" : "#ececec";
       const drawn = chosen.map((run, n) => [run, n, run.curves.find((curve) => curve.title === title)]).filter(([, , curve]) => curve);
-      const data = drawn.map(([run, n, curve]) => ({ type: "scatter", mode: "lines", x: curve.x, y: curve.values, name: run.name.replace(/[<>&]/g, " "),
+      const data = drawn.map(([run, n, curve]) => ({ type: "scatter", mode: "lines", x: curve.x, y: curve.values, name: inert(run.name),
         line: { color: COLOURS[n % COLOURS.length], dash: n < COLOURS.length ? "solid" : "dash" } }));
-      const axis = { gridcolor: grid, linecolor: ink, zeroline: false };
-      Plotly.newPlot(at.current, data, { height: 320, margin: { l: 50, r: 10, t: 10, b: 45 }, showlegend: true, legend: { orientation: "h", y: 1, yanchor: "bottom" },
-        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 },
-        xaxis: { ...axis, title: { text: drawn.length ? drawn[0][2].x_title : "" } }, yaxis: axis }, { displayModeBar: false, responsive: true });
+      Plotly.newPlot(at.current, data, frame({ height: 320, margin: { l: 50, r: 10, t: 10, b: 45 }, showlegend: true,
+        xaxis: { title: { text: drawn.length ? inert(drawn[0][2].x_title) : "" } } }), { displayModeBar: false, responsive: true });
       const place = at.current;
       return () => Plotly.purge(place);
     }, [title, chosen.map((run) => run.name).join("/")]);

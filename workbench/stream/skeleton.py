@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.models.weights import Kernel, class_of, kernel_for
+from workbench.models.weights import Kernel, build_empty
 from workbench.stream.checkpoint_names import ParameterSource, parameter_sources
 from workbench.stream.layer_weights import LayerWeights, put, read_parameters, slot_of
 from workbench.stream.stored_tensors import stored_tensors
@@ -47,15 +46,9 @@ def build_skeleton(
         WorkbenchError: for a checkpoint that cannot be read layer by layer, and for a model with
             more than one list of layers as long as its configuration counts, or none.
     """
-    with init_empty_weights(include_buffers=False):
-        model = class_of(config).from_config(
-            config,
-            dtype=dtype,
-            attn_implementation=kernel_for(config, attention),
-            trust_remote_code=trust_remote_code,
-        )
-    model.tie_weights()
-    model.eval().requires_grad_(False)
+    model = build_empty(
+        config, dtype, attention, trust_remote_code=trust_remote_code, with_buffers=True
+    )
     sources = parameter_sources(model, stored_tensors(folder), name)
     path = layers_path(model, name)
     of_layers, outside = _by_layer(sources, path, len(model.get_submodule(path)))

@@ -1,18 +1,11 @@
-// The figures of the live bench, drawn by Plotly. Texts of a model go into labels, where Plotly reads
-// some markup, so the signs that would begin it are replaced by ones that look alike.
+// The figures of the live bench, drawn by Plotly in the frame of every page (page.js). Texts of a model
+// go into labels as inert text.
 "use strict";
 const COLOURS = { donor: "#0072B2", random_vector: "#D55E00", random_position: "#CC79A7", other_prompt: "#009E73" };
 const NAMES = { donor: "patched", random_vector: "random vector", random_position: "random place", other_prompt: "another prompt" };
 
-function inert(text) { return String(text).replace(/</g, "‹").replace(/>/g, "›").replace(/&/g, "＆").replace(/\n/g, "⏎"); }
 function shortNumber(value) { return value === null || value === undefined ? "–" : Number(value).toPrecision(4); }
 
-function frame(more) {
-  const ink = INK[painted], axis = { gridcolor: ink.grid, linecolor: ink.soft, tickcolor: ink.soft, zeroline: false };
-  const { xaxis, yaxis, ...rest } = more;
-  return { height: 330, margin: { l: 60, r: 14, t: 10, b: 60 }, paper_bgcolor: ink.ground, plot_bgcolor: ink.ground, font: { color: ink.ink, size: 12 },
-    legend: { orientation: "h", y: 1, yanchor: "bottom" }, xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest };
-}
 function level(value, label, left) {
   return { shape: { type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line: { color: "#888", width: 1, dash: "dot" } },
     note: { xref: "paper", x: left ? 0 : 1, y: value, text: label, showarrow: false, xanchor: left ? "left" : "right", yanchor: "bottom", font: { size: 11, color: INK[painted].soft } } };
