@@ -100,7 +100,7 @@
     const at = useRef(null);
     useEffect(() => {
       const data = curves.series.map((series) => ({ type: "scatter", mode: "lines", fill: curves.bars ? "tozeroy" : "none", x: curves.x, y: series.values,
-        name: inert(series.name), line: { color: series.colour || undefined, width: curves.bars ? 1.3 : 2, shape: curves.bars ? "hvh" : "linear" } }));
+        name: inert(series.name), line: { color: swapped(series.colour, INK.light, INK[painted]) || undefined, width: curves.bars ? 1.3 : 2, shape: curves.bars ? "hvh" : "linear" } }));
       Plotly.newPlot(at.current, data, frame({ height: 260, margin: { l: 50, r: 10, t: 10, b: 45 }, showlegend: true,
         xaxis: { title: { text: inert(curves.xTitle) } }, yaxis: { title: { text: inert(curves.yTitle) } },
         shapes: curves.levels.map((level) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: level, y1: level, line: { color: "#999", width: 1 } })),
