@@ -16,6 +16,7 @@ import torch
 from workbench.api.patching import sweep
 from workbench.api.prompt_runs import run_as_named
 from workbench.api.results import Sweep
+from workbench.elicit.conversation import ScaleTokens
 from workbench.live import change_code
 from workbench.live.changes import (
     branch_maker,
@@ -35,6 +36,7 @@ from workbench.live.requests import (
     GridView,
     OutcomeView,
     Project,
+    Read,
     SliderView,
     TokensView,
     View,
@@ -70,6 +72,14 @@ def view_lines(session: Session, view: View) -> Iterator[Line]:
         yield from _generated(session, view, pair)
 
 
+def _scale(session: Session, pair: OpenPair, read: Read) -> tuple[ScaleTokens | None, int]:
+    """Return the scale that is read, None for another readout, and how many nodes it adds after a
+    prompt.
+    """
+    numbers = scale_of(session, pair.lm, read)
+    return numbers, 0 if numbers is None else numbers.trie.tree.size
+
+
 def _tokens(session: Session, view: TokensView) -> Line:
     pair = open_pair(session, view.pair)
     sides = (pair.base_tokens, pair.donor_tokens)
@@ -85,8 +95,7 @@ def _curve(session: Session, view: CurveView, pair: OpenPair) -> Iterator[Line]:
     places = pair.places([view.position])
     given = {"read": READ, "at": places, "component": view.component}
     read = session.readout(view.read)
-    numbers = scale_of(session, pair.lm, view.read)
-    nodes = 0 if numbers is None else numbers.trie.tree.size
+    _, nodes = _scale(session, pair, view.read)
     tokens = pair.lm.n_layers * (pair.base_tokens.lengths[0] - view.position + nodes)
     donor = session.donor(view.pair, view.read, view.component, ("layer",))
     for controls in (True,) if tokens <= QUICK_TOKENS else (False, True):
@@ -131,8 +140,7 @@ def _curve_line(found: Sweep, code: list[str]) -> Line:
 
 
 def _outcome(session: Session, view: OutcomeView, pair: OpenPair) -> Line:
-    numbers = scale_of(session, pair.lm, view.read)
-    nodes = 0 if numbers is None else numbers.trie.tree.size
+    numbers, nodes = _scale(session, pair, view.read)
     found = read_outcomes(session, pair, view.read, [branch_of(session, pair, view.change, nodes)])
     before, after = found.each
     return plain(
@@ -150,8 +158,7 @@ def _outcome(session: Session, view: OutcomeView, pair: OpenPair) -> Line:
 
 
 def _slider(session: Session, view: SliderView, pair: OpenPair) -> Line:
-    numbers = scale_of(session, pair.lm, view.read)
-    nodes = 0 if numbers is None else numbers.trie.tree.size
+    numbers, nodes = _scale(session, pair, view.read)
     out = Project(
         kind="project", layer=view.layer, position=view.position, direction=view.direction
     )
