@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("loading",),
     ("elicit",),
     ("patch", "teach"),
-    ("bottleneck",),
+    ("bottleneck", "features"),
     ("loop", "api"),
     ("live",),
     ("experiments",),

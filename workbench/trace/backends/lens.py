@@ -50,6 +50,7 @@ HOOKS: dict[Component, str] = {
     "resid_mid": "blocks.{layer}.hook_resid_mid",
     "resid_post": "blocks.{layer}.hook_resid_post",
     "attn_out": "blocks.{layer}.hook_attn_out",
+    "mlp_in": "blocks.{layer}.mlp.hook_in",
     "mlp_out": "blocks.{layer}.hook_mlp_out",
     "head_out": "blocks.{layer}.attn.hook_z",
     "query": "blocks.{layer}.attn.hook_q",

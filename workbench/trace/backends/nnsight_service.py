@@ -36,7 +36,12 @@ from workbench.trace.backends.places import forward_order, places_of
 from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import Layout, branch_columns, join_tails, lay_out
-from workbench.trace.checks import require_branches, require_positions, require_sites
+from workbench.trace.checks import (
+    require_branches,
+    require_no_addition,
+    require_positions,
+    require_sites,
+)
 from workbench.trace.edits import ColumnWrite
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.layout import Prompts, pad_prompts
@@ -140,6 +145,7 @@ class NnsightService:
             return self.backend.patch(
                 prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=tree
             )
+        require_no_addition(branches, "server's")
         lengths = torch.as_tensor([len(prompt) for prompt in prompts])
         positions = require_branches(lm, lengths, branches, tree.size)
         send_by_value(readout)

@@ -22,6 +22,7 @@ FORWARD_ORDER: tuple[Component, ...] = (
     "head_out",
     "attn_out",
     "resid_mid",
+    "mlp_in",
     "neuron",
     "mlp_out",
     "resid_post",

@@ -20,7 +20,12 @@ from workbench.models.room import require_room
 from workbench.trace.backends.inputs import BatchWrite, in_forward_order, position_rows
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.batches import plan_batches
-from workbench.trace.checks import require_branches, require_positions, require_sites
+from workbench.trace.checks import (
+    require_branches,
+    require_no_addition,
+    require_positions,
+    require_sites,
+)
 from workbench.trace.interventions import Branch, Patch, Patched
 from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.sites import Site
@@ -56,6 +61,7 @@ def string_batches(
     Raises:
         WorkbenchError: for a branch that does not fit.
     """
+    require_no_addition(branches, "library's")
     require_branches(lm, torch.as_tensor([len(prompt) for prompt in prompts]), branches, tree.size)
     ordered = [in_forward_order(branch) for branch in branches]
     batches = []
