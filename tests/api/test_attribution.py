@@ -99,3 +99,15 @@ def test_a_donor_of_another_vocabulary_is_refused(
     other = make_tiny(seed=1, tokenizer="whole_numbers")
     with pytest.raises(WorkbenchError, match="patch it with patch_map"):
         attribute(tiny_lm, "What is the cat", donor=other, read=("x", "y"), at="last")
+
+
+def test_neurons_are_attributed_to_by_window(tiny_lm: LanguageModel) -> None:
+    found = attribute(
+        tiny_lm, *PAIRS, read=READS, component="neurons", neuron_window=25, check=CHECK
+    )
+    assert [axis.name for axis in found.axes] == ["layer", "neuron", "position"]
+    assert found.axes[1].labels == ("0–24", "25–49", "50–63")
+    with pytest.raises(WorkbenchError, match="holds 1 to 64 of them, not 65"):
+        attribute(tiny_lm, *PAIRS, read=READS, component="neurons", neuron_window=65)
+    with pytest.raises(WorkbenchError, match="needs neurons among the components"):
+        attribute(tiny_lm, *PAIRS, read=READS, component="heads", neuron_window=2)

@@ -66,9 +66,7 @@ def dense(scores: FeatureScores, place: int, feature: int) -> Tensor:
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "granite", "gpt_neox"])
 @pytest.mark.parametrize("budget", [1000, 9])
-def test_scores_are_slopes_of_true_patches(
-    make_tiny: MakeTiny, family: str, budget: int
-) -> None:
+def test_scores_are_slopes_of_true_patches(make_tiny: MakeTiny, family: str, budget: int) -> None:
     lm = make_tiny(family)
     lm.model.double()
     books = [
@@ -91,10 +89,12 @@ def test_scores_are_slopes_of_true_patches(
     torch.testing.assert_close(found.donor, value(donor), rtol=1e-5, atol=1e-6)
 
 
-def test_features_and_error_sum_to_the_state(tiny_lm: LanguageModel) -> None:
+@pytest.mark.parametrize("family", ["llama", "olmo2", "cohere2"])
+def test_features_and_error_sum_to_the_state(make_tiny: MakeTiny, family: str) -> None:
     """The attribution of the whole state, from the same gradient, at every position."""
-    base, donor = runs(tiny_lm)
-    for layer, component in ((1, "resid_post"), (2, "mlp_out"), (2, "resid_pre")):
+    base, donor = runs(make_tiny(family))
+    places = ((1, "resid_post"), (2, "mlp_out"), (2, "resid_pre"), (2, "mlp_in"))
+    for layer, component in places:
         book = make_dictionary(layer, component)  # type: ignore[arg-type]
         scores = attribute_features(base, donor, [book], METRIC, tokens_per_forward=9).of[0]
         cut = ComponentSet((layer,), (component,))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.dictionaries import K, WIDTH, make_dictionary
+from tests.support.dictionaries import WIDTH, K, make_dictionary
 from workbench.errors import WorkbenchError
 from workbench.features import Dictionary, dictionary
 from workbench.features.activation import Activation

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.support.dictionaries import (
-    K,
     WIDTH,
+    K,
     Weights,
     draw_weights,
     save_circuit_tracer,
@@ -125,7 +125,9 @@ def test_sae_lens_of_normalised_states(tmp_path: Path) -> None:
 
 def test_sae_lens_of_scaled_states_needs_their_scale(tmp_path: Path) -> None:
     folder = save_sae_lens(tmp_path, W, normalize_activations="expected_average_only_in")
-    with pytest.raises(WorkbenchError, match="multiplied by one number .* give it as input_scale="):
+    with pytest.raises(
+        WorkbenchError, match=r"multiplied by one number .* give it as input_scale="
+    ):
         load_dictionary(folder)
     acts = ((2.5 * STATES - W.decoder_bias) @ W.encoder.T + W.encoder_bias).relu()
     made = (acts @ W.decoder + W.decoder_bias) / 2.5
@@ -158,7 +160,7 @@ def test_gemma_scope(tmp_path: Path) -> None:
 def test_gemma_scope_of_a_transcoder_needs_the_gain(tmp_path: Path) -> None:
     """It reads x where the MLP is given gain * x."""
     folder = save_gemma_scope(tmp_path / "gemma-scope-2b-pt-transcoders" / "layer_1", W)
-    with pytest.raises(WorkbenchError, match="before the gain of its norm; give .* gain="):
+    with pytest.raises(WorkbenchError, match=r"before the gain of its norm; give .* gain="):
         load_dictionary(folder)
     gain = torch.linspace(0.5, 2.0, WIDTH)
     book = load_dictionary(folder, gain=gain)
@@ -198,9 +200,7 @@ def test_llama_scope(tmp_path: Path) -> None:
     """The authors' own inference: biases and decoder in the units of plain states, the threshold
     compared with activations times their decoder rows' lengths.
     """
-    folder = save_llama_scope(
-        tmp_path, W, dataset_average_activation_norm={"in": 4.0, "out": 2.0}
-    )
+    folder = save_llama_scope(tmp_path, W, dataset_average_activation_norm={"in": 4.0, "out": 2.0})
     given, made = WIDTH**0.5 / 4, WIDTH**0.5 / 2
     decoder = W.decoder * given / made
     length = decoder.norm(dim=1)
@@ -256,7 +256,9 @@ def _objects(folder: Path) -> Path:
 
 
 def _cut(folder: Path) -> Path:
-    short = Weights(W.encoder[:, :-1], W.encoder_bias, W.decoder, W.decoder_bias, W.threshold, W.skip)
+    short = Weights(
+        W.encoder[:, :-1], W.encoder_bias, W.decoder, W.decoder_bias, W.threshold, W.skip
+    )
     return save_sae_lens(folder, short)
 
 
@@ -279,7 +281,10 @@ def _broken(folder: Path) -> Path:
         (_objects, "something other than arrays of numbers"),
         (_cut, r"decoder_bias of SAE Lens .* does not fit an encoder|centre of SAE Lens"),
         (_broken, "encoder in sae_weights.safetensors has NaN"),
-        (lambda folder: save_sae_lens(folder, W, architecture="gated"), "kind 'gated' are not read"),
+        (
+            lambda folder: save_sae_lens(folder, W, architecture="gated"),
+            "kind 'gated' are not read",
+        ),
         (
             lambda folder: save_sae_lens(folder, W, hook_name="blocks.1.attn.hook_z"),
             "'blocks.1.attn.hook_z' is no whole component",
@@ -298,7 +303,10 @@ def _broken(folder: Path) -> Path:
         ),
         (
             lambda folder: save_llama_scope(
-                folder, W, hook_point_in="blocks.0.mlp.hook_in", hook_point_out="blocks.1.hook_mlp_out"
+                folder,
+                W,
+                hook_point_in="blocks.0.mlp.hook_in",
+                hook_point_out="blocks.1.hook_mlp_out",
             ),
             "reads layer 0 and writes layer 1",
         ),
@@ -317,5 +325,5 @@ def test_a_torn_file_and_a_torn_configuration_are_named(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"cfg.json is no configuration"):
         load_dictionary(folder)
     (folder / "sae_weights.safetensors").write_bytes(b"torn")
-    with pytest.raises(WorkbenchError, match="cannot be read .* download it again"):
+    with pytest.raises(WorkbenchError, match=r"cannot be read .* download it again"):
         load_dictionary(folder)

@@ -15,8 +15,9 @@ move through the part that no feature explains. A large remainder says that the 
 story.
 
 What the number does not show is what the tangent cannot see: saturation, norms that rescale, large
-differences. :func:`verify_features` patches the largest and some random features truly. Memory: the
-activations of one forward with gradients, and for each place the gradient at the asked-for tokens.
+differences. :func:`workbench.features.verification.verify_features` patches the largest and some
+random features truly. Memory: the activations of one forward with gradients, and for each place the
+gradient at the asked-for tokens.
 """
 
 from __future__ import annotations
@@ -187,6 +188,10 @@ def _pass(
                 # A view, because only a tensor inside the graph has its hooks called whatever the
                 # backward is asked for.
                 hidden = leaves[0].view_as(leaves[0])
+            if at[1] == "mlp_in":
+                # The tensor may be the stream, or what the attention reads too; a view of it is on
+                # the MLP's path alone.
+                hidden = hidden.view_as(hidden)
             if at in places:
                 states[at] = seen(lm, at, hidden, batch.columns)
             if graded and at in written:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +124,7 @@ class Dictionary:
 
     def to(self, device: torch.device) -> Dictionary:
         """Return the same on a device."""
-        moved = {
+        moved: dict[str, Any] = {
             name: None if part is None else part.to(device)
             for name in ("encoder", "encoder_bias", "decoder", "decoder_bias", "centre", "skip")
             for part in [getattr(self, name)]
@@ -234,10 +235,10 @@ class Dictionary:
 
     def _active(self, inner: Tensor) -> SparseFeatures:
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for token, first, pre in self._blocks(inner):
+        for start, first, pre in self._blocks(inner):
             values = self.activation.active(pre, first)
             at, feature = values.nonzero(as_tuple=True)
-            parts.append((at + token, feature + first, values[at, feature]))
+            parts.append((at + start, feature + first, values[at, feature]))
         token, feature, value = (torch.cat(part) for part in zip(*parts, strict=True))
         return in_order(len(inner), self.features, token, feature, value)
 
@@ -245,8 +246,8 @@ class Dictionary:
         k = self.activation.k
         values = inner.new_full((len(inner), k), -torch.inf)
         features = torch.zeros((len(inner), k), dtype=torch.long, device=inner.device)
-        for token, first, pre in self._blocks(inner):
-            rows = slice(token, token + len(pre))
+        for start, first, pre in self._blocks(inner):
+            rows = slice(start, start + len(pre))
             both = torch.cat([values[rows], pre], dim=1)
             mine = torch.arange(first, first + pre.shape[1], device=inner.device)
             names = torch.cat([features[rows], mine.expand(len(pre), -1)], dim=1)

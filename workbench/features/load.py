@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.features.activation import Activation
 from workbench.features.dictionary import Dictionary
+from workbench.features.folding import fold_scales, with_gain
 from workbench.features.hook_names import HookName
 from workbench.features.layouts import LAYOUTS, NEEDED, Layout, Weight
 from workbench.features.trained_as import READERS, TrainedAs
@@ -75,7 +76,7 @@ def load_dictionary(
         threshold = torch.tensor([trained.threshold])
     if threshold is not None:
         threshold = threshold.float().reshape(-1)
-    parts = _folded(parts, trained, input_scale, file)
+    parts = fold_scales(parts, trained, input_scale, file)
     centre = parts["decoder_bias"].clone() if trained.centred else None
     threshold = threshold if trained.kind in ("jumprelu", "batch_topk") else None
     rule = Activation(trained.kind, threshold, trained.k if trained.kind == "topk" else 0)
@@ -92,7 +93,7 @@ def load_dictionary(
         parts.get("skip"),
         trained.normalisation,
     )
-    return _with_gain(found, trained, gain, source is not None).to(torch.device(device))
+    return with_gain(found, trained, gain, source is not None).to(torch.device(device))
 
 
 def _find(path: Path) -> tuple[Path, Path, Layout]:
@@ -239,62 +240,3 @@ def _require_finite(parts: Mapping[Weight, Tensor], file: Path) -> None:
             raise WorkbenchError(
                 f"The {name} in {file.name} has NaN or infinite entries; download it again."
             )
-
-
-def _folded(
-    parts: dict[Weight, Tensor], trained: TrainedAs, input_scale: float | None, file: Path
-) -> dict[Weight, Tensor]:
-    """Return the weights with what the release keeps apart multiplied into them."""
-    scale = parts.pop("scale", None)
-    if scale is not None:
-        parts["decoder"] = parts["decoder"] * scale[:, None]
-    if trained.needs_input_scale != (input_scale is not None):
-        raise WorkbenchError(
-            f"{file.name} was trained on states multiplied by one number that it does not hold; "
-            "give it as input_scale=."
-            if trained.needs_input_scale
-            else f"{file.name} was trained on states as they are; leave input_scale out."
-        )
-    if input_scale is not None:
-        if not 0 < input_scale < float("inf"):
-            raise WorkbenchError(f"input_scale is a positive number, not {input_scale}.")
-        parts["encoder"] = parts["encoder"] * input_scale
-        parts["decoder"] = parts["decoder"] / input_scale
-        parts["decoder_bias"] = parts["decoder_bias"] / input_scale
-    if trained.dataset_scales is not None:
-        given, made = trained.dataset_scales
-        parts["encoder_bias"] = parts["encoder_bias"] / given
-        parts["decoder"] = parts["decoder"] * (given / made)
-        parts["decoder_bias"] = parts["decoder_bias"] / made
-    if trained.by_decoder_norm:
-        lengths = parts["decoder"].float().norm(dim=1).to(parts["decoder"].dtype)
-        parts["encoder"] = parts["encoder"] * lengths[:, None]
-        parts["encoder_bias"] = parts["encoder_bias"] * lengths
-        parts["decoder"] = parts["decoder"] / lengths.clamp_min(1e-12)[:, None]
-    return parts
-
-
-def _with_gain(
-    found: Dictionary, trained: TrainedAs, gain: Tensor | None, told: bool
-) -> Dictionary:
-    """Return the dictionary so that it reads what the MLP is given, gain and all."""
-    needed = trained.read is not None and trained.read.without_gain and not told
-    if gain is None:
-        if needed:
-            raise WorkbenchError(
-                f"{found.name} reads the MLP's input before the gain of its norm; give the norm's "
-                "gain as gain= (for Gemma 1 + weight)."
-            )
-        return found
-    if [*gain.shape] != [found.source_width] or not bool((gain != 0).all()):
-        raise WorkbenchError(
-            f"gain= has to be [{found.source_width}] numbers other than zero, got {[*gain.shape]}."
-        )
-    by = gain.detach().to(found.encoder.device, torch.float32)
-    parts = {
-        name: cast(Tensor, part).float().div(by).to(found.encoder.dtype)
-        for name in ("encoder", "skip")
-        if (part := getattr(found, name)) is not None
-    }
-    centre = None if found.centre is None else found.centre * by
-    return replace(found, centre=centre, **parts)

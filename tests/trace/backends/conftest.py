@@ -275,7 +275,7 @@ def case() -> Case:
     """Three left-padded rows, recorded at three positions each, with branches of every component
     and mode.
     """
-    return Case(PROMPTS, [[0, 5, 11], [3, 1, 0], [2, 6, 6]], _branches(7))
+    return Case(PROMPTS, [[0, 5, 11], [3, 1, 0], [2, 6, 6]], _branches(8))
 
 
 @pytest.fixture
