@@ -45,7 +45,7 @@ DRAWS = 8
 """Replacements that a token's score is the mean over."""
 CHECKED_QUESTIONS, CHECKED_TOKENS = 16, 4
 """Questions of which tokens are truly replaced, and how many tokens of each."""
-GRADIENT_SHARE = 8
+GRADIENT_SHARE = 16
 """A pass with gradients keeps its activations, so it has so many times fewer tokens."""
 
 
