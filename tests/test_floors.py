@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("loading",),
     ("elicit",),
     ("patch", "teach"),
-    ("bottleneck",),
+    ("bottleneck", "mechanisms"),
     ("loop", "api"),
     ("live",),
     ("experiments",),

@@ -21,6 +21,7 @@ from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
 from workbench.cli.bench_live import live as bench_live
+from workbench.cli.bench_mechanisms import mechanisms as bench_mechanisms
 from workbench.cli.bench_plan import device as bench_device
 from workbench.cli.bench_plan import plan as bench_plan
 from workbench.cli.bench_probes import probes as bench_probes
@@ -235,6 +236,7 @@ bench.command("measure")(bench_measure)
 bench.command("run")(bench_run)
 bench.command("verdicts")(bench_verdicts)
 bench.command("bottleneck")(bench_bottleneck)
+bench.command("mechanisms")(bench_mechanisms)
 bench.command("coverage")(bench_coverage)
 bench.command("quantised")(bench_quantised)
 bench.command("stream")(bench_stream)

@@ -1,0 +1,1 @@
+"""Each published work is one module that defines ``WORK``; see :mod:`workbench.mechanisms`."""
