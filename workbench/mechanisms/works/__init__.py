@@ -1,1 +1,3 @@
-"""Each published work is one module that defines ``WORK``; see :mod:`workbench.mechanisms`."""
+"""Each published work is one module that defines ``WORK``, and may have helpers; see
+:mod:`workbench.mechanisms`.
+"""
