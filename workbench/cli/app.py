@@ -38,6 +38,7 @@ from workbench.cli.experiment import experiment
 from workbench.cli.grid import grid
 from workbench.cli.measure import measure
 from workbench.cli.models import models
+from workbench.cli.notebook import notebook
 from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.patch import patch
 from workbench.cli.plan import plan
@@ -225,6 +226,7 @@ app.command("recipes")(recipes)
 app.command("baselines")(baselines)
 app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
+app.command("notebook")(notebook)
 app.command("settings")(settings)
 app.command("show")(show)
 app.command("plan")(plan)
