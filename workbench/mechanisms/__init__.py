@@ -1,7 +1,7 @@
 """Confirm or contradict published works on how verbal confidence is made: what each claims, how it
 is tested, and the rule, stated before, that decides.
 
-A work is one file of :mod:`.works` and one row of :data:`workbench.mechanisms.catalogue.WORKS`. The
+A work is one file of :mod:`workbench.mechanisms.works` and one row of :data:`workbench.mechanisms.catalogue.WORKS`. The
 file defines ``WORK``, a :class:`~workbench.mechanisms.work.Work`:
 
 1. its *quantities*: everything that a test measures, each an
@@ -10,7 +10,7 @@ file defines ``WORK``, a :class:`~workbench.mechanisms.work.Work`:
 2. its *claims*: the arXiv number, the claim in a sentence, the rule as text and as a function
    ``decide`` over the estimates, and the published figures with their place in the paper, or None
    where none is known. A rule gives ``confirmed``, ``contradicted`` or ``cannot tell``, and
-   :mod:`.outcomes` has what rules are made of;
+   :mod:`workbench.mechanisms.outcomes` has what rules are made of;
 3. the *worlds* of each claim: functions that simulate its estimates where the claim is true, and
    where it is false, by size of the effect. ``workbench bench mechanisms`` measures the rule's
    power and errors on them.

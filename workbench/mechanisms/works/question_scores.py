@@ -1,9 +1,9 @@
 """Measure what scores of held-out questions tell of a model's success, and simulate such scores.
 
-Everything is AUROC2, within domain or pooled, with exact intervals (:mod:`workbench.measure.delong`)
-and paired differences. Sign: a difference is positive where the model's own states predict better.
-What the numbers are for is in :mod:`.self_knowledge`. They do not show that the model uses what its
-states hold.
+Everything is AUROC2, within domain or pooled, with exact intervals and paired differences
+(:mod:`workbench.measure.delong`). Sign: a difference is positive where the model's own states
+predict better. :mod:`.self_knowledge` says what the numbers are for. They do not show that the
+model uses what its states hold.
 """
 
 from __future__ import annotations
