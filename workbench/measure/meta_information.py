@@ -10,8 +10,9 @@ nothing lies around 0 and may be below.
 *meta-I2r* is meta-I over the entropy of correctness: 1 where the confidence settles which answers
 are right, whatever their share. *meta-I1r* is meta-I over what a two-choice observer with normal
 noise and this accuracy would have if its confidence were the whole of its evidence; it can exceed
-1. The observer has two equally likely choices, so for open questions that denominator is a yardstick
-that depends on accuracy alone, not a bound, and it is undefined at an accuracy of one half or less.
+1. The observer has two equally likely choices, so for open questions that denominator is a
+yardstick that depends on accuracy alone, not a bound, and it is undefined at an accuracy of one
+half or less.
 
 Intervals are normal ones from the variance of the pointwise terms plus that of the bias taken off:
 resampling would lengthen the bits by the same bias again. Of a ratio it is Fieller's, for the
@@ -113,6 +114,8 @@ class BitsOver(OwnBounds):
     def bounds(self, counts: Floats, level: float) -> tuple[float, float]:
         joint = self._bits.joint(counts)
         accuracy, value, step = _accuracy(joint), float(self(counts)[0]), 1e-5
+        if not _enough(value, joint):
+            return float("nan"), float("nan")
         whole = float(self._whole(accuracy)[0])
         slope = float((self._whole(accuracy + step) - self._whole(accuracy - step))[0]) / (2 * step)
         # An answer moves the bits by its pointwise term and the whole by its grade's.
@@ -147,8 +150,6 @@ def _ratio_bounds(
     """Return Fieller's interval of the bits over the ``whole``: every quotient q for which bits
     less q times the whole is no farther from 0 than noise takes it.
     """
-    if not _enough(value, joint) or not whole > 0:
-        return float("nan"), float("nan")
     z2 = float(norm.ppf((1 + level) / 2)) ** 2
     of_whole = whole**2 - z2 * _covariance(joint, grade, grade)
     between = value * whole**2 - z2 * _covariance(joint, pointwise(joint), grade)

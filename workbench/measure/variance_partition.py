@@ -2,9 +2,10 @@
 explains, and what all explain together.
 
 R-squared of a least-squares fit, cross-validated by question (:mod:`.cross_fit`): 1 minus the
-squared error on questions that the fit has not seen over the target's variance. The *joint* part is R-squared of all predictors, a predictor's *unique* part what R-squared loses without
-it, its part *alone* R-squared of it alone, and *shared* the joint part less all unique parts. For
-a 0/1 target this is the linear probability model, whose squared error is the Brier score.
+squared error on questions that the fit has not seen over the target's variance. The *joint* part is
+R-squared of all predictors, a predictor's *unique* part what R-squared loses without it, its part
+*alone* R-squared of it alone, and *shared* the joint part less all unique parts. For a 0/1 target
+this is the linear probability model, whose squared error is the Brier score.
 
 ``in_sample=True`` is the kind that most papers print: no question is left out, so noise adds about
 (columns / questions) to every part and none of joint, alone and unique is ever negative.
