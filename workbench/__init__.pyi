@@ -32,12 +32,14 @@ from workbench.measure import confidence_metrics as confidence_metrics
 from workbench.models import LanguageModel as LanguageModel
 from workbench.patch import layer_sweep_of_scale as layer_sweep_of_scale
 from workbench.probe import fit_layerwise as fit_layerwise
+from workbench.progress_bars import show_progress as show_progress
 from workbench.questions import Question as Question
 from workbench.questions import builtin_questions as builtin_questions
 from workbench.questions import grade as grade
 from workbench.questions import read_questions as read_questions
 from workbench.teach import load_adapter as load_adapter
 from workbench.teach import train_adapter as train_adapter
+from workbench.trace import AttentionKnockout as AttentionKnockout
 from workbench.trace import Patch as Patch
 from workbench.trace import Site as Site
 from workbench.trace import Subspace as Subspace

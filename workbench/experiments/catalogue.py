@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -20,7 +21,7 @@ from workbench.experiments.parameters import Parameters, split_assignments
 from workbench.files.names import folder_named
 from workbench.files.ownership import FIGURES, require_claimable
 from workbench.pipeline.stages import STRICT, Reuse
-from workbench.report import Page, write_page
+from workbench.report import Page, describe, write_page
 
 _ROOM = "workbench.experiments"
 
@@ -92,6 +93,10 @@ class Finished:
     results: Any
     page: Page
     index: Path
+
+    def _repr_html_(self) -> str:
+        lines = [*describe(self.page), f"figures: {self.index}"]
+        return f"<h3>{escape(self.page.title)}</h3><pre>{escape(chr(10).join(lines))}</pre>"
 
 
 def perform(
