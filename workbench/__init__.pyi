@@ -39,6 +39,7 @@ from workbench.questions import grade as grade
 from workbench.questions import read_questions as read_questions
 from workbench.teach import load_adapter as load_adapter
 from workbench.teach import train_adapter as train_adapter
+from workbench.trace import AttentionKnockout as AttentionKnockout
 from workbench.trace import Patch as Patch
 from workbench.trace import Site as Site
 from workbench.trace import Subspace as Subspace
