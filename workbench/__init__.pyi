@@ -30,6 +30,9 @@ from workbench.measure import auroc2 as auroc2
 from workbench.measure import auroc2_within as auroc2_within
 from workbench.measure import confidence_metrics as confidence_metrics
 from workbench.models import LanguageModel as LanguageModel
+from workbench.patch import Sampling as Sampling
+from workbench.patch import TextBranch as TextBranch
+from workbench.patch import generate_branches as generate_branches
 from workbench.patch import layer_sweep_of_scale as layer_sweep_of_scale
 from workbench.probe import fit_layerwise as fit_layerwise
 from workbench.questions import Question as Question

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
@@ -87,6 +87,11 @@ class Patch:
             )
         if not bool(torch.isfinite(self.value).all()):
             raise WorkbenchError(f"The value to write at {self.site} has NaN or infinite entries.")
+
+    def of_rows(self, rows: Tensor) -> Patch:
+        """Return the patch of some ``rows`` [n] alone."""
+        positions = self.positions[rows.to(self.positions.device)]
+        return replace(self, positions=positions, value=self.value[rows.to(self.value.device)])
 
     def _leave_out_the_value(self, subspace: Subspace) -> None:
         if self.mode == "within" and self.factor == 0:
