@@ -14,6 +14,7 @@ from workbench.api.patching import sweep as sweep
 from workbench.api.probes import fit_probes as fit_probes
 from workbench.api.questions import load_questions as load_questions
 from workbench.api.recorded_donor import record_donor as record_donor
+from workbench.api.texts import generate_texts as generate_texts
 from workbench.api.training import train as train
 from workbench.config import RunConfig as RunConfig
 from workbench.config import load_config as load_config

@@ -41,6 +41,12 @@ LINES = (
         10,
         False,
     ),
+    Line(
+        "texts_alone_over_together",
+        "texts under patches one by one (estimated) / in one batch",
+        8,
+        False,
+    ),
     Line("record_over_forward", "recording all layers at 3 positions / plain forward", 1.1),
     Line("lens.logit_over_record", "reading the scale by logit lens / recording it", 1.3),
     Line("lens.tuned_over_record", "reading the scale by tuned lens / recording it", 1.3),
