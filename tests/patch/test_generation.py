@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from workbench.models import LanguageModel
 from workbench.patch.generation import BranchTexts, generate_branches, generate_patched
 from workbench.patch.text_branches import TextBranch
 from workbench.patch.text_choice import Sampling
-from workbench.trace import Patch, Site, Subspace, patch_branches
+from workbench.trace import AttentionKnockout, Patch, Site, Subspace, loop_branches, patch_branches
 
 ROWS = [list(range(5, 29)), list(range(60, 71)), [40, 41, 42]]
 LENGTHS = torch.tensor([len(row) for row in ROWS])
@@ -128,6 +128,55 @@ def test_a_family_that_does_not_continue_exactly_is_refused() -> None:
     lm = build_recurrent("zamba2")
     with pytest.raises(WorkbenchError, match="zamba2 does not continue from copies of its state"):
         generate_branches(lm, ROWS, every_kind()[2:3], limit=LIMIT)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3_text"])
+def test_texts_under_cut_edges_are_those_of_whole_texts(make_tiny: Any, family: str) -> None:
+    """Cut in the prompt, at generated tokens alone and at every token from the prompt's on, also of
+    one head, and beside a patch; the reference loops over whole texts.
+    """
+    lm, ends = make_tiny(family), LENGTHS[:, None]
+    near = AttentionKnockout(ends - torch.tensor([[2, 1]]), ends - 3, (1, 2))
+    late = AttentionKnockout(ends + torch.tensor([[1, 2]]), ends - 1, (0, 1, 3))
+    head = AttentionKnockout(ends - 1, ends - 2, (1, 2), (0, 3))
+    both = AttentionKnockout(ends, torch.cat([ends - 1, ends], dim=1) - 1, (2,))
+    branches = [
+        TextBranch([near]),
+        TextBranch([late]),
+        TextBranch(held=[head]),
+        TextBranch([random_patch(Site(1), LENGTHS - 1, 1)], [both, head]),
+    ]
+    found = generate_branches(lm, ROWS, branches, limit=LIMIT, most_bytes=300_000)
+    changed = 0
+    for row, prompt in enumerate(ROWS):
+        for number, branch in enumerate(branches):
+            text = list(prompt)
+            for token in found.patched[row][number][0].tokens:
+                mine = list(_acting(branch, row, len(text)))
+                if mine:
+                    read = loop_branches(
+                        lm, [text], [mine], lambda x: x.argmax(-1), tokens_per_forward=512
+                    )
+                    assert int(read.patched[0, 0]) == token, (row, number, len(text))
+                text.append(token)
+            changed += text[len(prompt) :] != list(found.base[row][0].tokens)
+    assert changed > 6
+
+
+def _acting(branch: TextBranch, row: int, length: int) -> Iterator[Any]:
+    """What acts on a row's text of so many tokens."""
+    for held, part in ((False, branch.once), (True, branch.held)):
+        for each in part:
+            mine = each.of_rows(torch.tensor([row]))
+            if isinstance(mine, Patch):
+                yield mine
+                continue
+            queries = mine.queries[0].tolist()
+            if held:
+                queries = range(min(queries), length)
+            queries = [query for query in queries if query < length]
+            if queries:
+                yield replace(mine, queries=torch.tensor([queries]))
 
 
 def test_one_branch_alone_and_any_bound_give_the_same_texts(tiny_lm: LanguageModel) -> None:
@@ -250,7 +299,7 @@ def test_what_does_not_fit_is_refused_before_any_forward(tiny_lm: LanguageModel)
     for given, words in (
         ({"branches": [late]}, "outside its prompt"),
         ({"branches": []}, "at least one branch"),
-        ({"branches": [PLAIN]}, "at least one patch"),
+        ({"branches": [PLAIN]}, "at least one patch or"),
         ({"limit": 0}, "one token or more"),
         ({"prompts": []}, "at least one prompt"),
         ({"most_bytes": 0}, "must be positive"),

@@ -22,8 +22,9 @@ from workbench.models.finite import require_finite
 from workbench.models.invocation import invoke_adapter_from
 from workbench.models.moved_bytes import moved
 from workbench.models.room import require_room_for
+from workbench.trace.edge_cuts import EdgeCut, cut_layers
 from workbench.trace.edits import ColumnWrite, hook_transforms
-from workbench.trace.hooks import hooked
+from workbench.trace.hooks import hooked, on_inputs
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask
 
@@ -34,6 +35,10 @@ after the first one.
 Writes = Callable[[Tensor, int], Sequence[ColumnWrite]]
 """(row numbers [live], step) -> what is written into the pass over the rows' last tokens, by place
 in that pass. At step 0 these are the first generated tokens.
+"""
+Cuts = Callable[[Tensor, int], Sequence[EdgeCut]]
+"""(row numbers [live], step) -> the attention edges that are hidden in that pass; keys are columns
+counted from the prompts' first.
 """
 Step = tuple[list[int], list[int]]
 """Row numbers, and the token that each of them goes on with."""
@@ -86,12 +91,14 @@ def continue_steps(
     stop: Tensor,
     pick: Pick,
     writes: Writes | None = None,
+    cuts: Cuts | None = None,
 ) -> Iterator[Step]:
     """Continue every prompt as :func:`continued` does, and yield each step's tokens, the first ones
     included, as soon as they are chosen. Rows that have ended are in no step.
 
     Args:
         writes: states to write into the pass of each step.
+        cuts: attention edges to hide in it.
 
     Raises:
         WorkbenchError: as there.
@@ -106,10 +113,13 @@ def continue_steps(
         live = live.stepped()
         require_room_for(lm, live.at, live.keys.shape[1])
         changes = () if writes is None else writes(live.rows, step)
+        hidden_edges = () if cuts is None else cuts(live.rows, step)
+        alive, before = [1] * lm.n_layers, live.keys.shape[1] - 1
         with (
             torch.no_grad(),
             invoke_adapter_from(lm, 0),
             hooked(lm, hook_transforms(lm, {}, None, changes)),
+            on_inputs(lm, cut_layers(lm, hidden_edges, alive, {}, cached=before)),
         ):
             hidden = lm.decoder()(
                 input_ids=live.token[:, None],

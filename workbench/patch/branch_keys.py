@@ -23,11 +23,13 @@ from transformers import DynamicCache
 from workbench.models import LanguageModel
 from workbench.models.invocation import active_invocation
 from workbench.models.moved_bytes import moved
+from workbench.patch.text_branches import first_token, positions_of
 from workbench.trace.branch_groups import plan_tail_groups
 from workbench.trace.branches import BranchColumns, branch_columns, first_layer_of_branch, lay_out
+from workbench.trace.edge_cuts import cut_of
 from workbench.trace.forward import run_joint
 from workbench.trace.hooked_loop import write_patch
-from workbench.trace.interventions import Patch
+from workbench.trace.interventions import Intervention, knockouts_of, patches_of
 from workbench.trace.layout import Prompts, empty_tail
 from workbench.trace.prompt_cache import CachedPrompts, PromptCache, forward_keeping, forward_tail
 from workbench.trace.token_tree import NO_TREE
@@ -75,14 +77,12 @@ class PromptPass:
 
 
 def run_base(
-    lm: LanguageModel, prompts: Prompts, branches: Sequence[Sequence[Patch]]
+    lm: LanguageModel, prompts: Prompts, branches: Sequence[Sequence[Intervention]]
 ) -> PromptPass:
-    """Run the prompts and keep what ``branches``, the patches of each in these rows, start from."""
+    """Run the prompts and keep what ``branches``, that of each in these rows, start from."""
     late = [branch for branch in branches if branch] if lm.architecture.independent else []
-    before = min(
-        (int((patch.positions - prompts.lengths.cpu()).min()) for b in late for patch in b),
-        default=0,
-    )
+    lengths = prompts.lengths.cpu()
+    before = min((int((first_token(branch) - lengths).min()) for branch in late), default=0)
     last = torch.full((prompts.rows, 1), prompts.columns - 1, device=lm.device)
     final, kept = forward_keeping(
         lm,
@@ -114,29 +114,29 @@ class BranchRows:
         }
 
     def patch(
-        self, branches: Sequence[tuple[Sequence[Patch], Tensor]], tokens_per_forward: int
+        self, branches: Sequence[tuple[Sequence[Intervention], Tensor]], tokens_per_forward: int
     ) -> None:
-        """Write what ``branches`` change: the patches of each, and which entries are its.
+        """Write what ``branches`` change: what each does, and which entries are its.
 
         Args:
             tokens_per_forward: most tokens of a pass; a single branch may exceed it.
         """
         prompts, lm = self.base.kept.prompts, self.lm
         invocation, lengths = active_invocation(lm), prompts.lengths.cpu()
-        packed: list[tuple[Sequence[Patch], Tensor]] = []
-        for patches, entries in branches:
-            start = min(int((patch.positions - lengths).min()) for patch in patches)
+        packed: list[tuple[Sequence[Intervention], Tensor]] = []
+        for branch, entries in branches:
+            start = int((first_token(branch) - lengths).min())
             if invocation is not None and start < -invocation:
-                self._run_whole(patches, entries)
+                self._run_whole(branch, entries)
             else:
-                packed.append((patches, entries))
+                packed.append((branch, entries))
         if not packed:
             return
-        positions = torch.stack([p.positions for patches, _ in packed for p in patches], dim=1)
+        chosen = [branch for branch, _ in packed]
         where = branch_columns(
             prompts,
-            [patches for patches, _ in packed],
-            positions,
+            chosen,
+            positions_of(chosen),
             torch.arange(prompts.rows),
             late=lm.architecture.independent,
         )
@@ -162,7 +162,13 @@ class BranchRows:
         layout = lay_out(base.prompts, NO_TREE, where, group, 0)
         cache = TailCache(base.cache)
         final = forward_tail(
-            self.lm, base, layout.tail, layout.read.flatten(1), layout.writes, cache=cache
+            self.lm,
+            base,
+            layout.tail,
+            layout.read.flatten(1),
+            layout.writes,
+            cache=cache,
+            cuts=layout.cuts,
         )
         firsts, at = where.first()[list(group)].tolist(), 0
         for place, (number, mine, first) in enumerate(zip(group, entries, firsts, strict=True)):
@@ -182,7 +188,7 @@ class BranchRows:
                     target[moved(mine, target.device), :, first:] = torch.where(keep, new, old)
             at += columns - first
 
-    def _run_whole(self, patches: Sequence[Patch], entries: Tensor) -> None:
+    def _run_whole(self, branch: Sequence[Intervention], entries: Tensor) -> None:
         """Run a branch's prompts as whole rows."""
         prompts = self.base.kept.prompts
         pad = (prompts.columns - prompts.lengths).cpu()
@@ -193,10 +199,12 @@ class BranchRows:
                 list(zip(every, (patch.positions + pad).tolist(), strict=True)),
                 every,
             )
-            for patch in patches
+            for patch in patches_of(branch)
         ]
+        cuts = [cut_of(each, torch.tensor(every), prompts) for each in knockouts_of(branch)]
         cache = PromptCache(prompts.columns)
-        final = run_joint(self.lm, prompts, empty_tail(prompts), None, writes, cache)
+        plain = empty_tail(prompts)
+        final = run_joint(self.lm, prompts, plain, None, writes, cache, cuts=cuts)
         rows = self.rows[entries]
         self._put_final(entries, final[:, -1], rows)
         for layer, pair in cache.kept.items():

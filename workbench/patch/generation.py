@@ -33,19 +33,19 @@ from workbench.patch.state_generation import write_from_states
 from workbench.patch.text_branches import (
     UNPATCHED,
     Entry,
-    GeneratedWrites,
     TextBranch,
     alike_rows,
     as_text_branches,
-    prompt_patches,
+    prompt_branch,
     require_text_branches,
 )
 from workbench.patch.text_choice import Choice, Sampling, choice_of
+from workbench.patch.text_edits import GeneratedEdits
 from workbench.progress import task
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD, WRITTEN_BYTES
 from workbench.trace.batches import plan_batches
 from workbench.trace.checks import require_masks
-from workbench.trace.interventions import Branch
+from workbench.trace.interventions import Branch, patches_of
 from workbench.trace.layout import empty_tail, pad_prompts
 
 
@@ -125,9 +125,9 @@ def generate_branches(
 
     Args:
         prompts: token ids of each row.
-        branches: sets of patches, which act once, or :class:`TextBranch`. Every patch has one
-            position and one value per prompt; positions from a prompt's length on name generated
-            tokens.
+        branches: sets of patches and knockouts, which act once, or :class:`TextBranch`. Every patch
+            has one position and one value per prompt; tokens from a prompt's length on are the
+            generated ones.
         limit: most tokens of a text.
         stop: [vocab] bool; a text ends with the first of these tokens, which is kept. The end of a
             turn if not given (:mod:`workbench.elicit.greedy` has others).
@@ -236,8 +236,8 @@ def _pieces(work: _Work, together: bool = False) -> Iterator[_Piece]:
 def _key_pieces(work: _Work, rows: Sequence[int], together: bool) -> Iterator[_Piece]:
     lm = work.lm
     prompts = pad_prompts([work.prompts[row] for row in rows], lm.tokenizer.pad_token_id, lm.device)
-    patches = [prompt_patches(branch, rows, work.lengths) for branch in work.branches]
-    base = run_base(lm, prompts, patches)
+    changes = [prompt_branch(branch, rows, work.lengths) for branch in work.branches]
+    base = run_base(lm, prompts, changes)
     require_finite(lm, base.final)
     entries = work.entries(rows)
     of_row = (prompts.columns + work.limit) * base.bytes_per_token
@@ -250,10 +250,10 @@ def _key_pieces(work: _Work, rows: Sequence[int], together: bool) -> Iterator[_P
         texts = BranchRows(lm, base, whose)
         members: dict[int, list[int]] = {}
         for index, entry in enumerate(here):
-            if entry.branch != UNPATCHED and patches[entry.branch]:
+            if entry.branch != UNPATCHED and changes[entry.branch]:
                 members.setdefault(entry.branch, []).append(index)
         texts.patch(
-            [(patches[branch], torch.tensor(mine)) for branch, mine in members.items()],
+            [(changes[branch], torch.tensor(mine)) for branch, mine in members.items()],
             work.tokens_per_forward,
         )
         require_finite(lm, texts.final)
@@ -261,6 +261,7 @@ def _key_pieces(work: _Work, rows: Sequence[int], together: bool) -> Iterator[_P
         numbers = torch.arange(len(here), device=lm.device)
         first = choice(texts.final, numbers, -1)
         whole = prompts.select(whose)
+        edits = GeneratedEdits(work.branches, work.lengths, here, prompts.columns)
         steps = continue_steps(
             lm,
             whole,
@@ -270,13 +271,15 @@ def _key_pieces(work: _Work, rows: Sequence[int], together: bool) -> Iterator[_P
             work.limit,
             work.stop,
             choice,
-            GeneratedWrites(work.branches, work.lengths, here),
+            edits.writes,
+            edits.cuts,
         )
         yield _Piece(here, choice, steps)
 
 
 def _state_pieces(work: _Work, rows: Sequence[int]) -> Iterator[_Piece]:
-    patches = [prompt_patches(branch, rows, work.lengths) for branch in work.branches]
+    # Knockouts were refused for these families.
+    patches = [patches_of(prompt_branch(branch, rows, work.lengths)) for branch in work.branches]
     for pass_ in write_from_states(
         work.lm,
         [work.prompts[row] for row in rows],
@@ -287,9 +290,9 @@ def _state_pieces(work: _Work, rows: Sequence[int]) -> Iterator[_Piece]:
         most_bytes=work.most_bytes,
     ):
         choice = work.choice(pass_.entries)
-        writes = GeneratedWrites(work.branches, work.lengths, pass_.entries)
+        edits = GeneratedEdits(work.branches, work.lengths, pass_.entries)
         yield _Piece(
             pass_.entries,
             choice,
-            pass_.steps(choice, writes, work.limit, work.stop),
+            pass_.steps(choice, edits.writes, work.limit, work.stop),
         )

@@ -19,18 +19,26 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.trace.branches import first_tokens
 from workbench.trace.checks import require_branches
-from workbench.trace.edits import ColumnWrite
-from workbench.trace.hooked_loop import write_patch
-from workbench.trace.interventions import Branch, Patch
+from workbench.trace.interventions import (
+    Branch,
+    Intervention,
+    Patch,
+    knockouts_of,
+    patches_of,
+)
+from workbench.trace.knockouts import AttentionKnockout
 
 UNPATCHED = -1
 
 
 @dataclass(frozen=True, eq=False)
 class TextBranch:
-    """The patches of one text: ``once`` acts at its tokens alone, ``held`` at its tokens and at all
-    that follow them, in the prompt and generated. Where both act, ``once`` comes first.
+    """The interventions on one text: ``once`` acts at its tokens alone, ``held`` at its tokens and
+    at all that follow them, in the prompt and generated. Where both act, ``once`` comes first.
+
+    What a knockout acts on are its queries; held, it keeps every later token from its keys.
     """
 
     once: Branch = ()
@@ -63,7 +71,7 @@ def require_text_branches(
     generated tokens.
 
     Raises:
-        WorkbenchError: for no prompts or branches, a branch without patches, a site the model
+        WorkbenchError: for no prompts or branches, an empty branch, a site the model
             lacks, values of another shape, and tokens outside prompt and text.
     """
     if not lengths or min(lengths) == 0:
@@ -75,72 +83,73 @@ def require_text_branches(
 
 
 def alike_rows(lengths: Sequence[int], branches: Sequence[TextBranch]) -> list[list[int]]:
-    """Return the rows in groups in which every branch patches as many tokens of each prompt."""
+    """Return the rows in groups in which every branch changes as many tokens of each prompt."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for row, length in enumerate(lengths):
-        counts = tuple(
-            min(max(0, length - int(patch.positions[row])), 1 if once else length)
-            for branch in branches
-            for once, part in ((True, branch.once), (False, branch.held))
-            for patch in part
-        )
-        groups.setdefault(counts, []).append(row)
+        counts: list[int] = []
+        for branch in branches:
+            for part in (branch.once, branch.held):
+                for each in part:
+                    first = length - _first(each, row)
+                    whole = isinstance(each, AttentionKnockout) or part is branch.once
+                    counts.append(max(0, min(first, 1) if whole else first))
+        groups.setdefault(tuple(counts), []).append(row)
     return list(groups.values())
 
 
-def prompt_patches(branch: TextBranch, rows: Sequence[int], lengths: Sequence[int]) -> list[Patch]:
-    """Return what a branch does to the prompts ``rows``, which are alike: patches of those rows
-    alone, a held one as one for each of its tokens.
+def _first(each: Intervention, row: int) -> int:
+    """Return the first token of a row that an intervention acts on."""
+    tokens = each.queries if isinstance(each, AttentionKnockout) else each.positions
+    return int(tokens[row].min())
+
+
+def prompt_branch(
+    branch: TextBranch, rows: Sequence[int], lengths: Sequence[int]
+) -> list[Intervention]:
+    """Return what a branch does to the prompts ``rows``, which are alike: interventions on those
+    rows alone, held ones at each of their tokens.
     """
-    return [*_within(branch.once, rows, lengths, once=True), *_within(branch.held, rows, lengths)]
+    return [*_within(branch.once, rows, lengths), *_within(branch.held, rows, lengths, held=True)]
 
 
 def _within(
-    patches: Branch, rows: Sequence[int], lengths: Sequence[int], once: bool = False
-) -> Iterator[Patch]:
+    part: Branch, rows: Sequence[int], lengths: Sequence[int], held: bool = False
+) -> Iterator[Intervention]:
     chosen = torch.as_tensor(list(rows))
-    for patch in patches:
-        mine = patch.of_rows(chosen)
-        count = max(0, lengths[rows[0]] - int(mine.positions[0]))
-        for step in range(min(count, 1) if once else count):
-            yield replace(mine, positions=mine.positions.cpu() + step)
+    for each in part:
+        mine = each.of_rows(chosen)
+        count = max(0, lengths[rows[0]] - _first(mine, 0))
+        if isinstance(mine, Patch):
+            for step in range(count if held else min(count, 1)):
+                yield replace(mine, positions=mine.positions.cpu() + step)
+        elif count:
+            yield _knockout_within(mine, [lengths[row] for row in rows], held)
 
 
-class GeneratedWrites:
-    """What is written into the passes over generated tokens of some ``entries``."""
+def _knockout_within(
+    knockout: AttentionKnockout, lengths: Sequence[int], held: bool
+) -> AttentionKnockout:
+    """Return a knockout of those of its queries that are in the prompts; a row with fewer repeats
+    its last.
+    """
+    queries = []
+    for tokens, length in zip(knockout.queries.tolist(), lengths, strict=True):
+        inside = [token for token in sorted(tokens) if token < length]
+        queries.append([*range(inside[0], length)] if held else inside)
+    longest = max(map(len, queries))
+    padded = [[*row, *[row[-1]] * (longest - len(row))] for row in queries]
+    return replace(knockout, queries=torch.tensor(padded))
 
-    def __init__(
-        self, branches: Sequence[TextBranch], lengths: Sequence[int], entries: Sequence[Entry]
-    ) -> None:
-        self.rows = torch.tensor([entry.row for entry in entries])
-        members: dict[int, list[int]] = {}
-        for place, entry in enumerate(entries):
-            members.setdefault(entry.branch, []).append(place)
-        ends = torch.as_tensor(list(lengths))
-        self.parts: list[tuple[Patch, bool, Tensor, Tensor]] = []
-        for number, places in members.items():
-            branch = TextBranch() if number == UNPATCHED else branches[number]
-            mine = torch.tensor(places)
-            rows = self.rows[mine]
-            for held, patches in ((False, branch.once), (True, branch.held)):
-                for patch in patches:
-                    first = patch.positions.cpu()[rows] - ends[rows]
-                    if held or bool((first >= 0).any()):
-                        self.parts.append((patch, held, mine, first))
 
-    def __call__(self, live: Tensor, step: int) -> list[ColumnWrite]:
-        """Return the writes of a pass over generated token ``step`` (0 is the first) of the entries
-        numbered ``live``, in that order.
-        """
-        if not self.parts:
-            return []
-        place = torch.full((len(self.rows),), -1)
-        place[live.cpu()] = torch.arange(len(live))
-        writes = []
-        for patch, held, members, first in self.parts:
-            acts = (first <= step if held else first == step) & (place[members] >= 0)
-            chosen = members[acts]
-            if len(chosen):
-                here = [(at, 0) for at in place[chosen].tolist()]
-                writes.append(write_patch(patch, here, self.rows[chosen].tolist()))
-        return writes
+def first_token(branch: Sequence[Intervention]) -> Tensor:
+    """Return the first token of each row that a branch changes, [rows]."""
+    return first_tokens([branch], positions_of([branch]))[:, 0]
+
+
+def positions_of(branches: Sequence[Sequence[Intervention]]) -> Tensor:
+    """Return the positions of all patches, [rows, patches]."""
+    patches = [patch for branch in branches for patch in patches_of(branch)]
+    if not patches:
+        (first, *_) = knockouts_of(branches[0])
+        return torch.zeros((first.rows, 0), dtype=torch.long)
+    return torch.stack([patch.positions.cpu() for patch in patches], dim=1)
