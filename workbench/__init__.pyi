@@ -1,10 +1,12 @@
 # The library's public names, listed once: type checkers read them here, and workbench/__init__.py
 # finds here the module that a name is imported from when it is first used.
 
+from workbench.api.attention_cuts import cut_attention as cut_attention
 from workbench.api.attribution import attribute as attribute
-from workbench.api.attribution import path_effects as path_effects
 from workbench.api.confidence import Asked as Asked
 from workbench.api.confidence import ask as ask
+from workbench.api.direct_paths import path_effects as path_effects
+from workbench.api.direct_paths import propose_edges as propose_edges
 from workbench.api.direct_writing import direct_attribution as direct_attribution
 from workbench.api.donors import Ablation as Ablation
 from workbench.api.donors import Noise as Noise

@@ -1,8 +1,9 @@
 """Confirm or contradict published works on how verbal confidence is made: what each claims, how it
 is tested, and the rule, stated before, that decides.
 
-A work is one file of :mod:`workbench.mechanisms.works` and one row of :data:`workbench.mechanisms.catalogue.WORKS`. The
-file defines ``WORK``, a :class:`~workbench.mechanisms.work.Work`:
+A work is one file of :mod:`workbench.mechanisms.works` and one row of
+:data:`workbench.mechanisms.catalogue.WORKS`. The file defines ``WORK``, a
+:class:`~workbench.mechanisms.work.Work`:
 
 1. its *quantities*: everything that a test measures, each an
    :class:`~workbench.measure.interval.Estimate` under a name; controls are quantities too, marked
@@ -15,8 +16,9 @@ file defines ``WORK``, a :class:`~workbench.mechanisms.work.Work`:
    where it is false, by size of the effect. ``workbench bench mechanisms`` measures the rule's
    power and errors on them.
 
-The experiment of a work, ``workbench experiment NAME``, measures the quantities on a finished run
-and hands them to :func:`~workbench.mechanisms.record.record_stage`, its last stage, which seals a
+The experiment of a work, ``workbench experiment NAME``, is a row of
+:mod:`workbench.experiments.mechanism_rows`. It measures the quantities on a finished run and hands
+them to :func:`~workbench.mechanisms.record.record_stage`, its last stage, which seals a
 :class:`~workbench.mechanisms.record.MechanismRecord` for each condition of the model in the run's
 folder, with the rules' words. :func:`~workbench.mechanisms.page.mechanism_page` makes the page.
 :func:`~workbench.mechanisms.gather.gather` reads the records of several runs into one table over

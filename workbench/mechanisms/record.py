@@ -34,7 +34,7 @@ class MechanismRecord:
         work: name of the work.
         model: the model's name, as the run's settings have it.
         questions: name of the question set.
-        condition: of the model, as ``before`` or ``after`` teaching.
+        condition: of the model, as ``base`` or ``taught``.
         seed: of the run.
         estimates: what was measured, by name of the quantity.
         rules: the words of every claim's rule at that time.

@@ -5,9 +5,9 @@ import pytest
 
 from workbench.measure.delong import delong_within
 from workbench.mechanisms.works.question_scores import (
-    OTHER,
     QUESTION_END,
     TFIDF,
+    Pair,
     Scores,
     measure_scores,
 )
@@ -18,8 +18,9 @@ def test_disagreements_are_the_questions_that_one_model_alone_answers_right() ->
     rng = np.random.default_rng(1)
     correct, others = rng.random(200) < 0.5, rng.random(200) < 0.5
     domain = np.resize(["a", "b"], 200)
-    of = {name: rng.random(200) for name in (QUESTION_END, OTHER, TFIDF)}
-    found = measure_scores(Scores(correct, domain, of, TFIDF, others))
+    of = {name: rng.random(200) for name in (QUESTION_END, TFIDF)}
+    pair = Pair(of[QUESTION_END], rng.random(200), correct, others, domain)
+    found = measure_scores(Scores(correct, domain, of, TFIDF, pair))
     apart = correct != others
     assert found["disagreements"].value == pytest.approx(apart.mean())
     kept = delong_within(of[QUESTION_END][apart], correct[apart], domain[apart])

@@ -8,13 +8,13 @@ model uses what its states hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from workbench.arrays import Bools, Floats
-from workbench.measure import wilson_interval
+from workbench.measure import auroc2, auroc2_within, wilson_interval
 from workbench.measure.delong import delong, delong_difference, delong_within
 from workbench.measure.delong import delong_within_difference as within_difference
 from workbench.measure.interval import Estimate
@@ -40,11 +40,29 @@ LABELS: Mapping[str, str] = {
     TFIDF: "words of the question (TF-IDF)",
     SCALARS: "length and other counts of the question",
     DOMAIN: "base rate of the question's domain",
-    SHUFFLED: "states at the question's end, probe of shuffled grades",
+    SHUFFLED: "probes of shuffled grades there, and where 95 % of them lie",
 }
 BEST_INPUT, DISAGREE = "best_input", "disagreement"
-FEWEST_DISAGREEMENTS = 20
-"""Disagreements below which nothing is measured on them."""
+FEWEST_ALONE = 10
+"""Questions that each model must answer right alone, or nothing is measured on disagreements."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two models on the held-out questions that both were asked, [n] each.
+
+    Attributes:
+        own, other: scores of the model's own states and of the other model's, both fitted on the
+            same training questions to tell whether the model's answer is right.
+        correct, other_correct: whether the model's answer is right, and the other's.
+        domain: domains.
+    """
+
+    own: Floats
+    other: Floats
+    correct: Bools
+    other_correct: Bools
+    domain: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +74,16 @@ class Scores:
         domain: [n] domains.
         of: by name among LABELS, scores [n].
         best_input: the one of INPUTS that did best on training questions, out of fold.
-        other_correct: [n] whether another model's answer is right; None without another model.
+        pair: the same beside another model; None without one.
+        shuffled: [shuffles, n] scores of question-end probes of shuffled grades.
     """
 
     correct: Bools
     domain: np.ndarray
     of: Mapping[str, Floats]
     best_input: str
-    other_correct: Bools | None = field(default=None)
+    pair: Pair | None = None
+    shuffled: Floats | None = None
 
 
 def measure_scores(scores: Scores) -> dict[str, Estimate]:
@@ -80,19 +100,45 @@ def measure_scores(scores: Scores) -> dict[str, Estimate]:
         found["after_minus_question"] = within_difference(
             scores.of[AFTER_ANSWER], own, correct, domain
         )
-    if OTHER in scores.of and scores.other_correct is not None:
-        other = scores.of[OTHER]
-        found["self_minus_other"] = within_difference(own, other, correct, domain)
-        apart = scores.other_correct != correct
-        found["disagreements"] = _share(apart)
-        if apart.sum() >= FEWEST_DISAGREEMENTS:
-            own, other, correct, domain = own[apart], other[apart], correct[apart], domain[apart]
-            found[f"{QUESTION_END}_{DISAGREE}"] = delong_within(own, correct, domain)
-            found[f"{OTHER}_{DISAGREE}"] = delong_within(other, correct, domain)
-            found[f"self_minus_other_{DISAGREE}"] = within_difference(own, other, correct, domain)
-            found[f"self_minus_other_{DISAGREE}_pooled"] = delong_difference(
+    if scores.shuffled is not None:
+        found[SHUFFLED] = _over_shuffles(
+            [auroc2_within(each, correct, domain) for each in scores.shuffled], len(correct)
+        )
+        found[f"{SHUFFLED}_pooled"] = _over_shuffles(
+            [auroc2(each, correct) for each in scores.shuffled], len(correct)
+        )
+    return found if scores.pair is None else found | measure_pair(scores.pair)
+
+
+def _over_shuffles(values: Sequence[float], n: int) -> Estimate:
+    """Return the mean over shuffles, and between which values 95 % of them lie."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(float(np.mean(values)), float(low), float(high), n)
+
+
+def measure_pair(pair: Pair) -> dict[str, Estimate]:
+    """Return what is measured of two models, on all their questions and on those that one of them
+    alone answers right, where there are enough.
+    """
+    own, other, correct, domain = pair.own, pair.other, pair.correct, pair.domain
+    apart = pair.other_correct != correct
+    found = {
+        OTHER: delong_within(other, correct, domain),
+        f"{OTHER}_pooled": delong(other, correct),
+        "self_minus_other": within_difference(own, other, correct, domain),
+        "disagreements": _share(apart),
+    }
+    alone = (apart & correct).sum(), (apart & pair.other_correct).sum()
+    if min(alone) >= FEWEST_ALONE:
+        own, other, correct, domain = own[apart], other[apart], correct[apart], domain[apart]
+        found |= {
+            f"{QUESTION_END}_{DISAGREE}": delong_within(own, correct, domain),
+            f"{OTHER}_{DISAGREE}": delong_within(other, correct, domain),
+            f"self_minus_other_{DISAGREE}": within_difference(own, other, correct, domain),
+            f"self_minus_other_{DISAGREE}_pooled": delong_difference(
                 own, other, correct
-            ).difference
+            ).difference,
+        }
     return found
 
 
@@ -134,10 +180,10 @@ def simulate(rng: np.random.Generator, questions: int, *, law: Law) -> Estimates
         known = law.states_shared * shared + law.states_own * own + easy
         return known + rng.standard_normal(questions)
 
+    correct, own, other = right(mine), states(mine), states(its)
     of = {
-        QUESTION_END: states(mine),
-        OTHER: states(its),
-        TFIDF: law.text_shared * shared + easy + rng.standard_normal(questions),
-        SHUFFLED: rng.standard_normal(questions),
+        QUESTION_END: own,
+        EMBEDDING: law.text_shared * shared + easy + rng.standard_normal(questions),
     }
-    return measure_scores(Scores(right(mine), domain, of, TFIDF, right(its)))
+    pair = Pair(own, other, correct, right(its), domain)
+    return measure_scores(Scores(correct, domain, of, EMBEDDING, pair))

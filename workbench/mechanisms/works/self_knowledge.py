@@ -33,6 +33,7 @@ from workbench.mechanisms.work import Claim, PlantedWorld, Published, Quantity, 
 from workbench.mechanisms.works.question_scores import (
     BEST_INPUT,
     DISAGREE,
+    EMBEDDING,
     LABELS,
     OTHER,
     QUESTION_END,
@@ -152,9 +153,9 @@ CLAIMS = (
         "the question-end probe's AUROC2 within domain minus that of the classifier of the text "
         "that did best on training questions: confirmed where it is surely below "
         f"{SMALL:g} and the classifier's own is surely above 1/2; contradicted where it is surely "
-        f"above 0 and not surely below {SMALL:g}",
+        f"above 0 and not surely below {SMALL:g}; a text embedding must be among the classifiers",
         decide_input_only,
-        ("states_minus_input", BEST_INPUT),
+        ("states_minus_input", BEST_INPUT, EMBEDDING),
         None,
         (
             *_worlds(
@@ -213,6 +214,8 @@ WORK = Work(
         "nor that a larger one has none.",
         "The other model's probe predicts this model's success from the other's states; both are "
         "linear.",
-        "Disagreements are few: on some hundred questions they decide little.",
+        "Disagreements are few, and where one model is rarely right alone nothing is measured on "
+        "them.",
+        "The text of 2605.26242 was not at hand; its claim is tested as others report it.",
     ),
 )
