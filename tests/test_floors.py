@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "workbench"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("arrays", "compat", "compat_processes", "errors", "progress"),
-    ("files",),
+    ("files", "progress_bars"),
     ("settings",),
     ("config",),
     ("states", "tables"),
@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("loading",),
     ("elicit",),
     ("patch", "teach"),
-    ("bottleneck",),
+    ("bottleneck", "mechanisms"),
     ("loop", "api"),
     ("live",),
     ("experiments",),

@@ -1,10 +1,12 @@
 # The library's public names, listed once: type checkers read them here, and workbench/__init__.py
 # finds here the module that a name is imported from when it is first used.
 
+from workbench.api.attention_cuts import cut_attention as cut_attention
 from workbench.api.attribution import attribute as attribute
-from workbench.api.attribution import path_effects as path_effects
 from workbench.api.confidence import Asked as Asked
 from workbench.api.confidence import ask as ask
+from workbench.api.direct_paths import path_effects as path_effects
+from workbench.api.direct_paths import propose_edges as propose_edges
 from workbench.api.direct_writing import direct_attribution as direct_attribution
 from workbench.api.donors import Ablation as Ablation
 from workbench.api.donors import Noise as Noise
@@ -19,6 +21,7 @@ from workbench.config import RunConfig as RunConfig
 from workbench.config import load_config as load_config
 from workbench.elicit import FORMATS as FORMATS
 from workbench.elicit import Format as Format
+from workbench.elicit import ask_choice as ask_choice
 from workbench.elicit import ask_pairs as ask_pairs
 from workbench.elicit import read_confidence as read_confidence
 from workbench.errors import WorkbenchError as WorkbenchError
@@ -32,12 +35,14 @@ from workbench.measure import confidence_metrics as confidence_metrics
 from workbench.models import LanguageModel as LanguageModel
 from workbench.patch import layer_sweep_of_scale as layer_sweep_of_scale
 from workbench.probe import fit_layerwise as fit_layerwise
+from workbench.progress_bars import show_progress as show_progress
 from workbench.questions import Question as Question
 from workbench.questions import builtin_questions as builtin_questions
 from workbench.questions import grade as grade
 from workbench.questions import read_questions as read_questions
 from workbench.teach import load_adapter as load_adapter
 from workbench.teach import train_adapter as train_adapter
+from workbench.trace import AttentionKnockout as AttentionKnockout
 from workbench.trace import Patch as Patch
 from workbench.trace import Site as Site
 from workbench.trace import Subspace as Subspace

@@ -2,7 +2,8 @@
 
 The library never prints. Long loops pass their iterables through :func:`track`, code that runs
 stages names each with :func:`stage`; a caller that wants bars or lines installs a :class:`Reporter`
-for the duration of its work with :func:`reporting`. Without one, both only do the work.
+for the duration of its work with :func:`reporting`, or for the rest of the process with
+:func:`report_always`. Without one, both only do the work.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Reporter(Protocol):
 
 
 _reporter: ContextVar[Reporter | None] = ContextVar("workbench_reporter", default=None)
+# A notebook's cells may each run in a context of their own, which what one sets does not outlive.
+_always: list[Reporter] = []
 
 
 @contextmanager
@@ -47,12 +50,24 @@ def reporting(reporter: Reporter) -> Iterator[None]:
         _reporter.reset(token)
 
 
+def report_always(reporter: Reporter | None) -> None:
+    """Send the progress of everything outside a :func:`reporting` block to ``reporter``, in every
+    thread; None ends that.
+    """
+    _always[:] = [] if reporter is None else [reporter]
+
+
+def _current() -> Reporter | None:
+    """Return the reporter of the innermost block, or else that of the process."""
+    return _reporter.get() or next(iter(_always), None)
+
+
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """Report the block as one stage of a longer work: its beginning, and its seconds at the end,
     whether it was done or failed.
     """
-    reporter = _reporter.get()
+    reporter = _current()
     if reporter is None:
         yield
         return
@@ -69,7 +84,7 @@ def notice(text: str) -> None:
     """Tell the person one sentence that they should know before the work goes on. Without a
     reporter it is dropped.
     """
-    reporter = _reporter.get()
+    reporter = _current()
     if reporter is not None:
         reporter.notice(text)
 
@@ -78,7 +93,7 @@ class Task:
     """A handle on one bar; :meth:`advance` it by any amount of the stated total."""
 
     def __init__(self, description: str, total: float | None) -> None:
-        self._reporter = _reporter.get()
+        self._reporter = _current()
         self._id = self._reporter.start(description, total) if self._reporter else 0
 
     def advance(self, amount: float = 1.0) -> None:

@@ -18,6 +18,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from workbench.api.display import result_html, show_result
 from workbench.api.summary import estimates_html, estimates_table, summarise_confidence
 from workbench.config import ElicitSettings, RunConfig
 from workbench.elicit.answer import Limits
@@ -201,8 +202,14 @@ class Asked:
             caption=f"{len(self)} questions, {self.lm.name}, format {self.format.name}",
         ).figure()
 
-    def _repr_html_(self) -> str:
+    def _numbers(self) -> str:
         return estimates_html(f"{len(self)} questions, {self.lm.name}", self.estimates())
+
+    def _ipython_display_(self) -> None:
+        show_result(self.figure(), self._numbers())
+
+    def _repr_html_(self) -> str:
+        return result_html(self.figure(), self._numbers())
 
 
 def ask(

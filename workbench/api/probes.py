@@ -22,6 +22,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.api.confidence import DEFAULTS, Asked
+from workbench.api.display import result_html, show_result
 from workbench.api.states import PROMPT, Recorded
 from workbench.api.summary import READOUTS, estimates_html, estimates_table
 from workbench.arrays import Floats, Rows
@@ -172,9 +173,15 @@ class Probes:
     ) -> pd.Series[float]:
         return pd.Series(values, index=pd.Index(self.data.row[chosen], name=ROW), name=name)
 
-    def _repr_html_(self) -> str:
+    def _numbers(self) -> str:
         heading = f"Probes, chosen site: layer {self.layer}, {self.position}"
         return estimates_html(heading, self.estimates())
+
+    def _ipython_display_(self) -> None:
+        show_result(self.figure(), self._numbers())
+
+    def _repr_html_(self) -> str:
+        return result_html(self.figure(), self._numbers())
 
 
 def fit_probes(

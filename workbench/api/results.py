@@ -22,6 +22,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from workbench.api.display import result_html, show_result
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import resampled_rows
@@ -218,10 +219,15 @@ class PatchMap:
             caption=self.caption(),
         ).figure()
 
-    def _repr_html_(self) -> str:
+    def _shown(self) -> tuple[go.Figure | None, str]:
         figure = self.figure() if len(self.axes) <= 2 else None
-        drawn = "" if figure is None else figure.to_html(full_html=False, include_plotlyjs="cdn")
-        return drawn + self.summary().round(4).to_html(max_rows=20, index=False)
+        return figure, self.summary().round(4).to_html(max_rows=20, index=False)
+
+    def _ipython_display_(self) -> None:
+        show_result(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return result_html(*self._shown())
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
 from workbench.cli.bench_live import live as bench_live
+from workbench.cli.bench_mechanisms import mechanisms as bench_mechanisms
 from workbench.cli.bench_plan import device as bench_device
 from workbench.cli.bench_plan import plan as bench_plan
 from workbench.cli.bench_probes import probes as bench_probes
@@ -37,6 +38,7 @@ from workbench.cli.experiment import experiment
 from workbench.cli.grid import grid
 from workbench.cli.measure import measure
 from workbench.cli.models import models
+from workbench.cli.notebook import notebook
 from workbench.cli.options import FiguresFolder, KeepCodeVersion, Replace
 from workbench.cli.patch import patch
 from workbench.cli.plan import plan
@@ -232,6 +234,7 @@ app.command("recipes")(recipes)
 app.command("baselines")(baselines)
 app.command("bottleneck")(bottleneck)
 app.command("experiment")(experiment)
+app.command("notebook")(notebook)
 app.command("settings")(settings)
 app.command("show")(show)
 app.command("plan")(plan)
@@ -243,6 +246,7 @@ bench.command("measure")(bench_measure)
 bench.command("run")(bench_run)
 bench.command("verdicts")(bench_verdicts)
 bench.command("bottleneck")(bench_bottleneck)
+bench.command("mechanisms")(bench_mechanisms)
 bench.command("coverage")(bench_coverage)
 bench.command("quantised")(bench_quantised)
 bench.command("stream")(bench_stream)

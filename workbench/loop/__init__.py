@@ -119,14 +119,23 @@ STAGES = (
     ),
     Stage("patch", _work("patching", "patch"), ("model", "patch", "seed"), ("teach",)),
     Stage(
+        "attribute",
+        _work("token_attribution", "attribute"),
+        ("model", "attribution", "bootstrap_resamples", "seed"),
+        ("patch",),
+    ),
+    Stage(
         "report",
         _work("report", "report"),
         ("bootstrap_resamples", "seed"),
-        ("probe", "elicit_tuned", "elicit_control", "probe_tuned", "patch"),
+        ("probe", "elicit_tuned", "elicit_control", "probe_tuned", "patch", "attribute"),
         page,
         alone=True,
     ),
 )
+
+ADDED_LATER = frozenset({"attribute"})
+"""Stages that runs of an earlier version lack; such a run is whole without them."""
 
 
 def stages_of(config: RunConfig) -> tuple[Stage, ...]:
@@ -242,7 +251,9 @@ def open_current_run(config: RunConfig, folder: Path, figures: Path) -> Run:
 def is_complete(folder: Path) -> bool:
     """Return whether a run went through in ``folder``, whatever code and configuration it had."""
     return (folder / SUMMARY).exists() and all(
-        (folder / stage.name / "done.json").exists() for stage in STAGES
+        (folder / stage.name / "done.json").exists()
+        for stage in STAGES
+        if stage.name not in ADDED_LATER
     )
 
 
@@ -262,7 +273,10 @@ def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
     require_free(folder)
     context = Run(load_config(folder / CONFIG), RunStore(folder), figures, reuse=reuse)
     for stage in stages_of(context.config):
-        context.keys[stage.name] = context.store.stage(stage.name, "").facts().get("key", "")
+        key = context.store.stage(stage.name, "").facts().get("key", "")
+        if not key and stage.name in ADDED_LATER:
+            continue
+        context.keys[stage.name] = key
         context.stage(stage.name).require_done()
     written = context.stage(STAGES[-1].name).facts().get("config_sha256")
     if written != sha256_of(folder / CONFIG):

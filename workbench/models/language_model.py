@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from typing import Any, Literal
 
 import torch
@@ -154,3 +155,11 @@ class LanguageModel:
         adapter that acts on the last ``invocation`` tokens.
         """
         return replace(self, model=model, invocation_length=invocation)
+
+    def _repr_html_(self) -> str:
+        said = (
+            f"{self.architecture.family}, {self.n_layers} layers of width {self.width}, "
+            f"{self.n_heads} heads, weights in {str(self.dtype).removeprefix('torch.')}, "
+            f"{self.device}"
+        )
+        return f"<p><b>{escape(self.name)}</b>: {escape(said)}</p>"

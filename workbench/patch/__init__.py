@@ -38,6 +38,12 @@ from workbench.patch.controls import (
     donor_states,
 )
 from workbench.patch.direct_logit_attribution import Direct, direct_attribution
+from workbench.patch.edge_attribution import (
+    EdgeProposals,
+    EdgeScores,
+    propose_edges,
+    score_edges,
+)
 from workbench.patch.effect_map import Axis, EffectMap, effect_table, noise_floor, sign_flip_p
 from workbench.patch.effects import (
     Sweep,
@@ -50,6 +56,13 @@ from workbench.patch.effects import (
     ramp_distance,
 )
 from workbench.patch.inputs import DonorPairs, ModelInputs, Reading
+from workbench.patch.knockout_windows import (
+    every_window,
+    knock_out_windows,
+    layer_windows,
+    other_keys,
+    window_branches,
+)
 from workbench.patch.logit_combinations import (
     Combination,
     expected_combination,
@@ -71,7 +84,7 @@ from workbench.patch.maps import (
     window_cells,
 )
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
-from workbench.patch.path_patching import PathEffects, path_effects
+from workbench.patch.path_patching import Edge, PathEffects, edge_effects, path_effects
 from workbench.patch.sweep import (
     ONE_BATCH,
     SweepReading,
@@ -95,6 +108,9 @@ __all__ = [
     "Condition",
     "Direct",
     "DonorPairs",
+    "Edge",
+    "EdgeProposals",
+    "EdgeScores",
     "EffectMap",
     "Metric",
     "ModelInputs",
@@ -117,17 +133,21 @@ __all__ = [
     "direct_attribution",
     "donor_readouts",
     "donor_states",
+    "edge_effects",
     "effect_table",
+    "every_window",
     "expected_combination",
     "expected_confidence_of",
     "following",
     "half_layer",
     "head_cells",
     "head_sites",
+    "knock_out_windows",
     "layer_cells",
     "layer_gradient",
     "layer_sites",
     "layer_sweep_of_scale",
+    "layer_windows",
     "logit_contrast",
     "logit_difference",
     "matched_noise",
@@ -136,14 +156,17 @@ __all__ = [
     "mean_shift",
     "noise_floor",
     "number_contrast",
+    "other_keys",
     "patch_map",
     "path_effects",
     "permutation_p",
     "position_branches",
     "position_cells",
+    "propose_edges",
     "ramp_distance",
     "read_scale",
     "record_number",
+    "score_edges",
     "sign_flip_p",
     "single_cells",
     "site_branches",
@@ -154,6 +177,7 @@ __all__ = [
     "unverified_scores",
     "verify",
     "whole_model",
+    "window_branches",
     "window_cells",
     "zeros",
 ]

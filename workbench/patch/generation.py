@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.ends import end_tokens
 from workbench.trace import patch_branches
-from workbench.trace.interventions import Branch, Patch
+from workbench.trace.interventions import Branch
 
 
 def generate_patched(
@@ -38,11 +39,12 @@ def generate_patched(
     ends = {*end_tokens(lm)}
     texts = [list(prompt), list(prompt)]
     over = [False, False]
+    both = torch.zeros(2, dtype=torch.long)  # the one row, for either text
     for step in range(limit):
         # An adapter on the prompt's last tokens acts on all that follow them, too.
         acting = lm.invocation_length
         model = lm if acting is None else replace(lm, invocation_length=acting + step)
-        branch = [_for_rows(patch, 2) for patch in branch_of(len(texts[0]))]
+        branch = [each.of_rows(both) for each in branch_of(len(texts[0]))]
         found = patch_branches(model, texts, [branch], _best, tokens_per_forward=tokens_per_forward)
         chosen = [int(found.base[0]), int(found.patched[1, 0])]
         shown = [None if done else token for done, token in zip(over, chosen, strict=True)]
@@ -52,12 +54,6 @@ def generate_patched(
         yield shown[0], shown[1]
         if all(over):
             return
-
-
-def _for_rows(patch: Patch, rows: int) -> Patch:
-    return replace(
-        patch, positions=patch.positions.expand(rows), value=patch.value.expand(rows, -1)
-    )
 
 
 def _best(logits: Tensor) -> Tensor:

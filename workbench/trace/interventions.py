@@ -1,23 +1,25 @@
 """Describe what is done to a forward pass: states replaced, added or changed within a subspace at
-sites and tokens, and how the outcome is read.
+sites and tokens, attention edges cut, and how the outcome is read.
 
-A :class:`Patch` acts on one site at one token of each row; a *branch* is a set of patches applied
-together (one cell of a map, a window of layers, several positions). Rows of a batch share sites but
-have their own positions and values, so donors may differ from row to row. Values are finished
-tensors: a recorded state, zeros, a mean, a direction, a noise draw.
+A :class:`Patch` acts on one site at one token of each row, an
+:class:`~workbench.trace.knockouts.AttentionKnockout` on what tokens read; a *branch* is a set of
+them applied together (one cell of a map, a window of layers, several positions). Rows of a batch
+share sites but have their own positions and values, so donors may differ from row to row. Values
+are finished tensors: a recorded state, zeros, a mean, a direction, a noise draw.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.trace.knockouts import AttentionKnockout
 from workbench.trace.sites import Site
 from workbench.trace.subspace import Subspace
 
@@ -88,6 +90,11 @@ class Patch:
         if not bool(torch.isfinite(self.value).all()):
             raise WorkbenchError(f"The value to write at {self.site} has NaN or infinite entries.")
 
+    def of_rows(self, rows: Tensor) -> Patch:
+        """Return the patch of some ``rows`` [n] alone."""
+        positions = self.positions[rows.to(self.positions.device)]
+        return replace(self, positions=positions, value=self.value[rows.to(self.value.device)])
+
     def _leave_out_the_value(self, subspace: Subspace) -> None:
         if self.mode == "within" and self.factor == 0:
             raise WorkbenchError(
@@ -108,7 +115,18 @@ class Patch:
             )
 
 
-Branch = Sequence[Patch]
+Intervention = Patch | AttentionKnockout
+Branch = Sequence[Intervention]
+
+
+def patches_of(branch: Branch) -> tuple[Patch, ...]:
+    """Return the patches of a branch, in their order."""
+    return tuple(each for each in branch if isinstance(each, Patch))
+
+
+def knockouts_of(branch: Branch) -> tuple[AttentionKnockout, ...]:
+    """Return the knockouts of a branch, in their order."""
+    return tuple(each for each in branch if isinstance(each, AttentionKnockout))
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,7 +39,7 @@ from workbench.trace.backends.inputs import (
 )
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.backends.strings import join_strings, record_strings, string_batches
-from workbench.trace.interventions import Branch, Patched, Readout
+from workbench.trace.interventions import Branch, Patched, Readout, patches_of
 from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.sites import Component, Site
 from workbench.trace.token_tree import NO_TREE, TokenTree
@@ -148,7 +148,7 @@ class LensBackend:
             WorkbenchError: as there, and for a site the bridge has no hook for.
         """
         batches = string_batches(self.lm, prompts, branches, tree, tokens_per_forward, self._device)
-        for patch in (patch for branch in branches for patch in branch):
+        for patch in (patch for branch in branches for patch in patches_of(branch)):
             self._reachable(patch.site)
         readings = (
             [
