@@ -22,6 +22,7 @@ from workbench.config import RunConfig as RunConfig
 from workbench.config import load_config as load_config
 from workbench.elicit import FORMATS as FORMATS
 from workbench.elicit import Format as Format
+from workbench.elicit import ask_choice as ask_choice
 from workbench.elicit import ask_pairs as ask_pairs
 from workbench.elicit import read_confidence as read_confidence
 from workbench.errors import WorkbenchError as WorkbenchError
