@@ -16,11 +16,13 @@ from workbench.api.patching import sweep as sweep
 from workbench.api.probes import fit_probes as fit_probes
 from workbench.api.questions import load_questions as load_questions
 from workbench.api.recorded_donor import record_donor as record_donor
+from workbench.api.texts import generate_texts as generate_texts
 from workbench.api.training import train as train
 from workbench.config import RunConfig as RunConfig
 from workbench.config import load_config as load_config
 from workbench.elicit import FORMATS as FORMATS
 from workbench.elicit import Format as Format
+from workbench.elicit import ask_choice as ask_choice
 from workbench.elicit import ask_pairs as ask_pairs
 from workbench.elicit import read_confidence as read_confidence
 from workbench.errors import WorkbenchError as WorkbenchError
@@ -39,6 +41,9 @@ from workbench.measure import auroc2 as auroc2
 from workbench.measure import auroc2_within as auroc2_within
 from workbench.measure import confidence_metrics as confidence_metrics
 from workbench.models import LanguageModel as LanguageModel
+from workbench.patch import Sampling as Sampling
+from workbench.patch import TextBranch as TextBranch
+from workbench.patch import generate_branches as generate_branches
 from workbench.patch import layer_sweep_of_scale as layer_sweep_of_scale
 from workbench.probe import fit_layerwise as fit_layerwise
 from workbench.progress_bars import show_progress as show_progress
