@@ -28,4 +28,9 @@ MECHANISMS: tuple[Experiment, ...] = (
         "does the model know before it answers, better than another model or the question's text?",
         "SelfKnowledgeParameters",
     ),
+    _row(
+        "inflation_circuit",
+        "does a compact set of MLPs and heads write the inflation of stated confidence?",
+        "InflationParameters",
+    ),
 )
