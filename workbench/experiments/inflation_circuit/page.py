@@ -66,15 +66,15 @@ def _sizes(curves: Mapping[str, pd.DataFrame], caption: str) -> Section:
             ]
             for condition, curve in curves.items()
         },
-        y="share of the inflation",
+        y="share of what all writers hold up",
         title="How much a set removes and carries, by its size",
         caption=caption,
         x=f"writers in the set: {', '.join(str(size) for size in sizes)}",
     )
     return Section(
         "By size",
-        "Each size has the writers of largest share on training questions. A set that removes all "
-        "of the inflation is at 1; one that alone holds confidence where it is carries 1.",
+        "Each size has the writers of largest share on training questions. A set that does all "
+        "that the writers do together removes 1 and carries 1.",
         figure.figure(),
         "by_size",
     )

@@ -1,7 +1,8 @@
 """Attribute a run's confidence to its heads and MLPs in a condition, choose sets and ablate them.
 
-One stage a condition. Groups of questions share none: references are averaged over some training
-questions, writers are attributed on wrong answers of others, the correction's size is chosen on
+One stage a condition. Groups of questions share none: the reference is the mean over the least
+confident of some training questions, at the very token (or, if asked for, over ordinary tokens of
+them); writers are attributed on wrong answers of others, the correction's size is chosen on
 training questions of both grades, and sets are tested on held-out questions alone. Wrong held-out
 answers are read with every set (WRONG); right and wrong ones of both splits with the chosen sets
 alone (TRAINED, HELD_OUT). After a kill the batches that were done are read back.
@@ -25,15 +26,17 @@ from workbench.bottleneck.ceiling_writers import (
     GRADIENT,
     Reference,
     first_orders,
+    mean_at_number,
     mean_of_tokens,
     writers_of,
 )
 from workbench.bottleneck.writer_sets import WriterSet, largest_writers, random_sets
+from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.ceiling_sets import writers_table
 from workbench.experiments.text_bottleneck.conditions import ModelCondition, model_in
 from workbench.experiments.text_bottleneck.number_reader import NumberReader
-from workbench.experiments.text_bottleneck.read import split_of
+from workbench.experiments.text_bottleneck.read import distributions, split_of
 from workbench.loop.questions import spread_rows
 from workbench.loop.run import Run
 from workbench.mechanisms.works.inflation_circuit import COMPACT
@@ -42,9 +45,11 @@ from workbench.patch.metrics import expected_confidence_of
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 
 SIZES = (1, 2, 4, 8, 16, 32)
-RANDOM, ALONE_RANDOM = 12, 3
+RANDOM, ALONE_RANDOM = 8, 2
 """Random sets that are ablated, of each of two kinds, and that are left alone."""
-REFERENCES = 48
+POOL, LEAST = 120, 24
+"""Training questions of which so many, the least confident, give a writer's reference."""
+ORDINARY, UNSURE = "ordinary tokens", "unsure answers"
 ATTRIBUTED, WRONG, TRAINED, HELD_OUT = "attributed", "wrong", "trained", "held_out"
 SETS, WRITERS = "sets", "writers"
 CHOSEN, LIKE, ANYWHERE, ALONE, ALONE_LIKE, NOTHING = ROLES = (
@@ -60,12 +65,14 @@ CHOSEN, LIKE, ANYWHERE, ALONE, ALONE_LIKE, NOTHING = ROLES = (
 @dataclass(frozen=True)
 class InflationQuestions:
     """How many questions are used: wrong training answers that writers are attributed on, wrong
-    held-out ones that all sets are tested on, and questions of each split for the correction.
+    held-out ones that all sets are tested on, and questions of each split for the correction; and
+    what writers are given instead of their states.
     """
 
     attributed: int
     wrong: int
     corrected: int
+    reference: str = UNSURE
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def read_inflation(
     split, trie = split_of(context, condition), context.scale_tokens.trie
     rng = np.random.default_rng(context.config.seed)
     train = rng.permutation(split.train)
-    references, rest = train[:REFERENCES], train[REFERENCES:]
+    references, rest = train[:POOL], train[POOL:]
     wrong = _wrong(rest, split.train, split.questions.training_correct)
     attributed = np.sort(wrong[: count.attributed])
     corrected = np.sort(rest[~np.isin(rest, attributed)][: count.corrected])
@@ -114,7 +121,7 @@ def read_inflation(
             require_pair(inputs, inputs, trie.tree.size)
         except WorkbenchError as error:
             return {"why_not": str(error)}
-        reference = mean_of_tokens(reader.at_ordinary_tokens(references, rng), reader.budget)
+        reference = _reference(reader, references, condition, count.reference, rng)
 
         def attribute(batch: Rows) -> Part:
             found = first_orders(
@@ -147,6 +154,23 @@ def read_inflation(
     stage.save_table(SETS, _sets_table(sets))
     stage.save_table(WRITERS, writers_table(writers))
     return {"layers": lm.n_layers, "writers": len(writers)}
+
+
+def _reference(
+    reader: NumberReader,
+    rows: Rows,
+    condition: ModelCondition,
+    kind: str,
+    rng: np.random.Generator,
+) -> Reference:
+    """Return the states that writers are given, of the least confident of ``rows``."""
+    trie, context = reader.context.scale_tokens.trie, reader.context
+    shares = np.asarray(trie.values) / context.fmt.scale.certain
+    kept = distributions(context, condition, rows)
+    unsure = rows[expected_confidence(kept, shares.tolist(), 1.0).argsort(kind="stable")[:LEAST]]
+    if kind == ORDINARY:
+        return mean_of_tokens(reader.at_ordinary_tokens(unsure, rng), reader.budget)
+    return mean_at_number(reader.at_number(unsure, trie), trie.tree, reader.budget)
 
 
 def _wrong(rows: Rows, train: Rows, correct: Bools) -> Rows:

@@ -105,7 +105,10 @@ def measure_inflation(
     estimates |= measure_depth(scores, depth_layers, compact, draw)
     correction, told = _corrected(run, kept, [one.size for one in sets if one.role == CHOSEN])
     estimates |= measure_correction(correction, draw)
-    why = "wrong answers are not surely given more than the accuracy, so there is no inflation"
+    why = (
+        "wrong answers are not surely given more than the accuracy, so there is no inflation, or "
+        "the writers together do not surely hold it up"
+    )
     record = record_of_run(
         run,
         WORK,
@@ -120,7 +123,7 @@ def measure_inflation(
             **told,
         },
     )
-    curve = _curve(wrong, sets, of, accuracy)
+    curve = _curve(wrong, sets, of)
     return record, curve, _chosen_writers(scores, writers, compact)
 
 
@@ -160,11 +163,10 @@ def _corrected(run: Run, kept: _Kept, sizes: list[int]) -> tuple[Corrected, dict
     return found, told
 
 
-def _curve(wrong: Floats, sets: list[Any], of: dict[str, list[int]], accuracy: float) -> Any:
-    """Return, by size, the shares of the inflation removed and carried, and what random sets of
-    the compact size remove; NaN where there is nothing to share.
+def _curve(wrong: Floats, sets: list[Any], of: dict[str, list[int]]) -> pd.DataFrame:
+    """Return, by size, the mean confidence that a set's ablation leaves, and the shares removed and
+    carried of what all writers hold up; NaN where they hold up nothing.
     """
-    inflation = float((wrong[:, 0] - accuracy).mean())
     held = float((wrong[:, 0] - wrong[:, of[NOTHING][0]]).mean())
     rows = []
     for gone, alone in zip(of[CHOSEN], of[ALONE], strict=True):
@@ -174,7 +176,7 @@ def _curve(wrong: Floats, sets: list[Any], of: dict[str, list[int]], accuracy: f
             {
                 "size": sets[gone - 1].size,
                 "confidence": float(wrong[:, gone].mean()),
-                "removed": removed / inflation if inflation > 0 else np.nan,
+                "removed": removed / held if held > 0 else np.nan,
                 "carried": carried / held if held > 0 else np.nan,
             }
         )

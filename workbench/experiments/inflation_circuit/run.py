@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from pydantic import Field
@@ -49,6 +50,9 @@ class InflationParameters(Parameters):
     wrong: int = Field(48, ge=2, le=10**6, description="wrong held-out answers that test them")
     corrected: int = Field(
         100, ge=4, le=10**6, description="training and held-out questions of the correction"
+    )
+    reference: Literal["unsure answers", "ordinary tokens"] = Field(
+        "unsure answers", description="whose states writers are given instead of their own"
     )
     teaching: bool = Field(
         True, description="test the taught model too; false needs no teaching in the run"
@@ -113,7 +117,9 @@ def _records(
 
 
 def _stage(condition: ModelCondition, parameters: InflationParameters) -> Stage:
-    count = InflationQuestions(parameters.attributed, parameters.wrong, parameters.corrected)
+    count = InflationQuestions(
+        parameters.attributed, parameters.wrong, parameters.corrected, parameters.reference
+    )
     taught = () if condition.taught is None else (condition.taught,)
     return Stage(
         inflation_stage(condition.name),

@@ -7,24 +7,30 @@ on wrong answers of held-out ones, beside random sets of equal size, kinds and l
 correction is the set's ablation, its size chosen on training questions, beside a Platt map fitted
 on the same questions.
 
+A set without which the model no longer writes numbers shows nothing of confidence, so the rule asks
+that the scale keeps at least KEPT of the probability. That condition was added, and the reference
+changed from ordinary tokens to unsure answers, after a pilot on four questions in which sets
+removed all confidence by removing the numbers.
+
 Measures and their signs are those of :mod:`workbench.mechanisms.works.inflation_measures`. What "a
 compact set" is the authors do not fix in what was at hand; here it is COMPACT of all writers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from workbench.measure.verdicts import HALF
 from workbench.mechanisms.outcomes import (
+    CANNOT_TELL,
     Estimates,
     Outcome,
     conclude,
     surely_above,
     surely_below,
 )
-from workbench.mechanisms.work import Claim, PlantedWorld, Published, Quantity, Simulate, Work
+from workbench.mechanisms.work import Claim, PlantedWorld, Published, Quantity, Work
 from workbench.mechanisms.works.inflation_measures import (
     ANYWHERE,
     AUROC2_GAIN,
@@ -40,6 +46,7 @@ from workbench.mechanisms.works.inflation_measures import (
     MINUS_LIKE,
     REMOVED,
     SET_MINUS_PLATT,
+    WRITERS,
     Law,
     simulate_correction,
     simulate_depth,
@@ -48,6 +55,8 @@ from workbench.mechanisms.works.inflation_measures import (
 
 COMPACT = 0.06
 """The most that a compact set has of all writers."""
+KEPT = 0.9
+"""The least probability of the scale's numbers with which a set's ablation is read."""
 SLIGHT = 0.01
 """The Brier score by which one correction counts as worse than another."""
 PAPER = "2604.01457"
@@ -55,6 +64,8 @@ PAPER = "2604.01457"
 
 def decide_compact_set(found: Estimates) -> Outcome:
     """Decide whether a compact set writes most of the inflation, and random ones do not."""
+    if not surely_above(found[MASS], KEPT):
+        return CANNOT_TELL
     most = surely_above(found[REMOVED], HALF)
     apart = surely_above(found[MINUS_LIKE], 0.0)
     little = surely_below(found[REMOVED], HALF) or surely_below(found[MINUS_LIKE], 0.0)
@@ -77,7 +88,7 @@ def decide_recalibrates(found: Estimates) -> Outcome:
 
 
 def _worlds(
-    simulate: Simulate, true: bool, laws: Mapping[str, tuple[float, Law]]
+    simulate: Callable[..., Estimates], true: bool, laws: Mapping[str, tuple[float, Law]]
 ) -> tuple[PlantedWorld, ...]:
     return tuple(
         PlantedWorld(name, true, effect, partial(simulate, law=law))
@@ -92,10 +103,11 @@ CLAIMS = (
         "A compact set of MLPs and heads writes the inflation of stated confidence.",
         f"the writers of largest share on training questions, at most {COMPACT:.0%} of all, are "
         f"ablated on held-out wrong answers: confirmed where they surely remove more than {HALF:g} "
-        "of the inflation, and surely more than random sets of their kinds and layers; "
-        f"contradicted where they surely remove less than {HALF:g}, or less than random sets",
+        "of what all writers together remove, and surely more than random sets of their kinds and "
+        f"layers; contradicted where they surely remove less than {HALF:g} of it, or less than "
+        f"random sets; only where the scale surely keeps {KEPT:g} of the probability",
         decide_compact_set,
-        (REMOVED, MINUS_LIKE),
+        (REMOVED, MINUS_LIKE, MASS),
         None,
         (
             *_worlds(
@@ -171,11 +183,12 @@ CLAIMS = (
     ),
 )
 
-SHARE, BRIER = "share of the inflation", "Brier score"
+SHARE, BRIER = "share of what all writers hold up", "Brier score"
 DEPTH_AXIS, ON_SCALE = "depth, 0 first layer to 1 last", "probability of the scale's numbers"
 BRIER_AXIS, WITHIN = "Brier score, difference", "AUROC2 within domain, difference"
 QUANTITIES = (
     Quantity(INFLATION, "wrong answers' confidence above the accuracy", "expected confidence"),
+    Quantity(WRITERS, "removed with all writers ablated", "share of the whole inflation"),
     Quantity(REMOVED, "removed with the set ablated", SHARE),
     Quantity(f"{REMOVED}_{LIKE}", "removed by random sets of its kinds and layers", SHARE, True),
     Quantity(f"{REMOVED}_{ANYWHERE}", "removed by random sets of its size", SHARE, True),
@@ -198,16 +211,16 @@ WORK = Work(
     "inflation_circuit",
     "Does a compact set of MLPs and heads write the inflation of stated confidence?",
     "Heads and MLPs are attributed by gradients on wrong answers of training questions, against "
-    "their mean over ordinary tokens. The largest are given that mean on held-out questions, at "
-    "all tokens that a number is read from, and the whole distribution over the scale is read "
-    "again; random sets stand beside them.",
+    "their mean at the same token of the least confident training answers. The largest are given "
+    "that mean on held-out questions, at all tokens that a number is read from, and the whole "
+    "distribution over the scale is read again; random sets stand beside them.",
     QUANTITIES,
     CLAIMS,
     (
         "The paper's text beyond its abstract was not at hand: how it defines inflation, circuit "
         "and intervention may differ from what is done here.",
-        "An ablation gives a writer a state it may never have together with the rest. Where the "
-        "scale keeps little probability, what is read of it says little.",
+        "The states of unsure answers are still inflated: what even they share is not ablated. "
+        "Against ordinary tokens more is, but then the model may write no numbers any more.",
         "Sets are chosen by gradients, a first order; a better set of equal size may exist, so a "
         "share removed is a lower bound of what some set removes.",
         "That a set removes confidence does not show that it computes overconfidence: it may "

@@ -5,12 +5,14 @@ after.
 what is said beyond what a model would say that knew its accuracy and nothing else. It is averaged
 over wrong answers, where the claim is about it, and is positive for overconfidence.
 
-- *removed*: the share of the inflation that is gone with the set ablated. Above 1, wrong answers
-  are given less than the accuracy.
+- *writers'*: the share of the inflation that is gone with all writers ablated: what an ablation can
+  remove at all. Above 1, wrong answers are then given less than the accuracy.
+- *removed*: what the set's ablation removes of that: (as it is - set ablated) / (as it is - all
+  writers ablated).
 - *carried*: how far the set alone holds confidence up: (only the set left - all writers ablated) /
-  (as it is - all writers ablated).
+  (as it is - all writers ablated). Removed and carried are 1 for a set that does all of it alone.
 
-Both are ratios of means over questions, with bootstrap intervals over questions, for these sets. A
+All are ratios of means over questions, with bootstrap intervals over questions, for these sets. A
 share of confidence is not a share of error: how far the number may be trusted is what the Brier
 scores of the correction say, beside a Platt map of the model's own number that was fitted on the
 same training questions as the set.
@@ -28,7 +30,8 @@ from workbench.arrays import Bools, Floats
 from workbench.measure import Bootstrap, Estimate, auroc2_difference, bootstrap, platt
 from workbench.measure.percentile import bounds
 
-INFLATION, REMOVED, CARRIED, DEPTH, MASS = "inflation", "removed", "carried", "depth", "mass"
+INFLATION, WRITERS, REMOVED, CARRIED = "inflation", "writers", "removed", "carried"
+DEPTH, MASS = "depth", "mass"
 LIKE, ANYWHERE = "like", "anywhere"
 MINUS_LIKE = f"{REMOVED}_minus_{LIKE}"
 BRIER_OWN, BRIER_SET, BRIER_PLATT = "brier_own", "brier_set", "brier_platt"
@@ -64,33 +67,31 @@ class Ablated:
 
 
 def measure_ablated(found: Ablated, draw: Bootstrap) -> dict[str, Estimate]:
-    """Return what the set removes and carries; shares only where there is something to share."""
+    """Return what the set removes and carries; shares only where confidence is inflated and the
+    writers together hold it up.
+    """
     inflated = found.own - found.accuracy
     out = {
         INFLATION: bootstrap(np.mean, inflated, **draw.options),
         MASS: bootstrap(np.mean, found.mass, **draw.options),
         f"{MASS}_{LIKE}": bootstrap(np.mean, found.mass_like, **draw.options),
     }
-    if out[INFLATION].low > 0:
-        gone = found.own - found.chosen
-        like = found.own - found.like.mean(axis=1)
-        out |= {
-            REMOVED: bootstrap(_share, gone, inflated, **draw.options),
-            f"{REMOVED}_{LIKE}": bootstrap(_share, like, inflated, **draw.options),
-            f"{REMOVED}_{ANYWHERE}": bootstrap(
-                _share, found.own - found.anywhere.mean(axis=1), inflated, **draw.options
-            ),
-            MINUS_LIKE: bootstrap(_share, gone - like, inflated, **draw.options),
-        }
     held = found.own - found.nothing
-    if bootstrap(np.mean, held, **draw.options).low > 0:
-        alone = found.alone - found.nothing
-        like = found.alone_like.mean(axis=1) - found.nothing
-        out |= {
-            CARRIED: bootstrap(_share, alone, held, **draw.options),
-            f"{CARRIED}_{LIKE}": bootstrap(_share, like, held, **draw.options),
-        }
-    return out
+    if out[INFLATION].low <= 0 or bootstrap(np.mean, held, **draw.options).low <= 0:
+        return out
+    gone, like = found.own - found.chosen, found.own - found.like.mean(axis=1)
+    parts = {
+        REMOVED: gone,
+        f"{REMOVED}_{LIKE}": like,
+        f"{REMOVED}_{ANYWHERE}": found.own - found.anywhere.mean(axis=1),
+        MINUS_LIKE: gone - like,
+        CARRIED: found.alone - found.nothing,
+        f"{CARRIED}_{LIKE}": found.alone_like.mean(axis=1) - found.nothing,
+    }
+    out[WRITERS] = bootstrap(_share, held, inflated, **draw.options)
+    return out | {
+        name: bootstrap(_share, part, held, **draw.options) for name, part in parts.items()
+    }
 
 
 def _share(part: Floats, whole: Floats) -> float:
@@ -169,12 +170,14 @@ class Law:
 
     Attributes:
         removed, removed_like: shares of the inflation that the set writes, and random ones.
+        mass: the probability that the scale keeps with the set ablated.
         depth: where the writers that matter lie.
         corrected: how much of the shift of log-odds that inflates confidence the set takes away.
     """
 
     removed: float = 0.8
     removed_like: float = 0.1
+    mass: float = 1.0
     depth: float = 0.7
     corrected: float = 0.8
 
@@ -189,9 +192,10 @@ def simulate_removal(rng: np.random.Generator, questions: int, *, law: Law) -> d
         return gone
 
     one = np.ones(questions)
+    left = np.clip(law.mass + 0.05 * rng.standard_normal(questions), 0, 1)
     chosen, like, low = after(law.removed, 1)[:, 0], after(law.removed_like, 5), after(1.0, 1)
     return measure_ablated(
-        Ablated(accuracy, own, chosen, like, like, low[:, 0], chosen, like, one, one), WORLD_DRAW
+        Ablated(accuracy, own, chosen, like, like, low[:, 0], chosen, like, left, one), WORLD_DRAW
     )
 
 
