@@ -91,7 +91,7 @@ def test_sets_are_the_largest_and_what_is_left_of_them() -> None:
     scores = np.zeros((3, 40))
     scores[:, [7, 22, 31]] = [3.0, 2.0, 1.0]
     assert compact_size(40) == 2
-    sets = choose_sets(40, scores, np.random.default_rng(0), writers)
+    sets = choose_sets(writers, scores, np.random.default_rng(0))
     chosen = {one.size: one.writers for one in sets if one.role == CHOSEN}
     assert chosen[1] == (7,)
     assert chosen[2] == (7, 22)

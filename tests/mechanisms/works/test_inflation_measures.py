@@ -109,6 +109,7 @@ def test_a_set_without_which_no_numbers_are_written_decides_nothing() -> None:
         (0.95, 0.8, CONFIRMED),
         (0.95, 0.3, CONTRADICTED),
         (0.95, 0.5, CANNOT_TELL),
+        (0.95, 2.1, CANNOT_TELL),
         (0.4, 0.8, CANNOT_TELL),
         (0.4, 0.3, CANNOT_TELL),
     ):

@@ -43,6 +43,7 @@ from workbench.mechanisms.works.inflation_circuit import COMPACT
 from workbench.patch.inputs import require_pair
 from workbench.patch.metrics import expected_confidence_of
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
+from workbench.trace.sites import Site
 
 SIZES = (1, 2, 4, 8, 16, 32)
 RANDOM, ALONE_RANDOM = 8, 2
@@ -139,7 +140,7 @@ def read_inflation(
             f"attributing confidence {condition.label}",
         )
         writers = writers_of(lm)
-        sets = choose_sets(len(writers), part.tensors[GRADIENT], rng, writers)
+        sets = choose_sets(writers, part.tensors[GRADIENT], rng)
         chosen = [one for one in sets if one.role == CHOSEN]
         for name, rows, used in (
             (WRONG, tested, sets),
@@ -178,13 +179,11 @@ def _wrong(rows: Rows, train: Rows, correct: Bools) -> Rows:
     return rows[~correct[np.searchsorted(train, rows)]]
 
 
-def choose_sets(
-    count: int, scores: Floats, rng: np.random.Generator, writers: Sequence[Any]
-) -> list[RoleSet]:
+def choose_sets(writers: Sequence[Site], scores: Floats, rng: np.random.Generator) -> list[RoleSet]:
     """Return the sets of every size with the largest mean ``scores`` [questions, writers], what is
     left with each alone, all writers, and random sets of the compact size.
     """
-    mean = scores.mean(axis=0)
+    mean, count = scores.mean(axis=0), len(writers)
     every = tuple(range(count))
     sizes = [size for size in SIZES if size < count]
     compact = compact_size(count)

@@ -7,13 +7,14 @@ may be none: then nothing is ablated, and nothing is gained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from workbench.arrays import Floats
+from workbench.arrays import Floats, Rows
 from workbench.bottleneck.ceiling_writers import GRADIENT
 from workbench.elicit.readout import expected_confidence
 from workbench.experiments.inflation_circuit.read import (
@@ -29,6 +30,7 @@ from workbench.experiments.inflation_circuit.read import (
     TRAINED,
     WRITERS,
     WRONG,
+    RoleSet,
     compact_size,
     inflation_stage,
     sets_of,
@@ -51,8 +53,7 @@ from workbench.mechanisms.works.inflation_measures import (
     measure_depth,
 )
 from workbench.pipeline.store import ROW, StageStore
-
-CURVE, WRITTEN = "curve", "chosen_writers"
+from workbench.trace.sites import Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +62,14 @@ class _Kept:
 
     expected: dict[str, Floats]
     mass: Floats
-    rows: dict[str, Any]
+    rows: dict[str, Rows]
 
 
 def measure_inflation(
-    run: Run, stage: StageStore, *, condition: ModelCondition, name: str
+    run: Run, *, condition: ModelCondition, name: str
 ) -> tuple[MechanismRecord, pd.DataFrame, pd.DataFrame]:
     """Return the record of a condition that records call ``name``, the curve over sizes (size,
-    removed, carried) and the writers of the compact set (layer, component, index, share).
+    confidence, removed, carried) and the compact set's writers (layer, component, index, share).
     """
     kept_stage = run.stage(inflation_stage(condition.name))
     facts = kept_stage.facts()
@@ -163,7 +164,7 @@ def _corrected(run: Run, kept: _Kept, sizes: list[int]) -> tuple[Corrected, dict
     return found, told
 
 
-def _curve(wrong: Floats, sets: list[Any], of: dict[str, list[int]]) -> pd.DataFrame:
+def _curve(wrong: Floats, sets: list[RoleSet], of: dict[str, list[int]]) -> pd.DataFrame:
     """Return, by size, the mean confidence that a set's ablation leaves, and the shares removed and
     carried of what all writers hold up; NaN where they hold up nothing.
     """
@@ -183,7 +184,7 @@ def _curve(wrong: Floats, sets: list[Any], of: dict[str, list[int]]) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def _chosen_writers(scores: Floats, writers: Any, size: int) -> pd.DataFrame:
+def _chosen_writers(scores: Floats, writers: Sequence[Site], size: int) -> pd.DataFrame:
     mean = scores.mean(axis=0)
     order = np.argsort(-mean, kind="stable")[:size]
     return pd.DataFrame(

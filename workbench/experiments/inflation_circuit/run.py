@@ -95,8 +95,7 @@ def run_inflation_circuit(
     stages.append(record_stage(WORK, measure, ("seed",), needs, parameters.model_dump()))
     run_stages(stages, run, {})
     found = {
-        name: measure_inflation(run, run.stage(stage_name(WORK.name)), condition=each, name=name)
-        for name, each in conditions.items()
+        name: measure_inflation(run, condition=each, name=name) for name, each in conditions.items()
     }
     return InflationCircuit(
         run.config,
@@ -111,8 +110,7 @@ def _records(
     run: Run, stage: StageStore, *, conditions: Mapping[str, ModelCondition]
 ) -> list[MechanismRecord]:
     return [
-        measure_inflation(run, stage, condition=each, name=name)[0]
-        for name, each in conditions.items()
+        measure_inflation(run, condition=each, name=name)[0] for name, each in conditions.items()
     ]
 
 

@@ -8,9 +8,12 @@ correction is the set's ablation, its size chosen on training questions, beside 
 on the same questions.
 
 A set without which the model no longer writes numbers shows nothing of confidence, so the rule asks
-that the scale keeps at least KEPT of the probability. That condition was added, and the reference
-changed from ordinary tokens to unsure answers, after a pilot on four questions in which sets
-removed all confidence by removing the numbers.
+that the scale keeps at least KEPT of the probability. And a set whose ablation lowers confidence
+far more than that of all writers together does something else than take their part away, so the
+rule asks for no more than BEYOND of it. The first condition was added, and the reference changed
+from ordinary tokens to unsure answers, after a pilot on four questions of the default model; the
+second after one on 24, in which a single MLP removed twice what all writers do. Verdicts on those
+questions are no tests of the rule as it stands.
 
 Measures and their signs are those of :mod:`workbench.mechanisms.works.inflation_measures`. What "a
 compact set" is the authors do not fix in what was at hand; here it is COMPACT of all writers.
@@ -29,6 +32,7 @@ from workbench.mechanisms.outcomes import (
     conclude,
     surely_above,
     surely_below,
+    surely_within,
 )
 from workbench.mechanisms.work import Claim, PlantedWorld, Published, Quantity, Work
 from workbench.mechanisms.works.inflation_measures import (
@@ -57,6 +61,8 @@ COMPACT = 0.06
 """The most that a compact set has of all writers."""
 KEPT = 0.9
 """The least probability of the scale's numbers with which a set's ablation is read."""
+BEYOND = 1.5
+"""The most that a set may remove of what all writers together do."""
 SLIGHT = 0.01
 """The Brier score by which one correction counts as worse than another."""
 PAPER = "2604.01457"
@@ -66,7 +72,7 @@ def decide_compact_set(found: Estimates) -> Outcome:
     """Decide whether a compact set writes most of the inflation, and random ones do not."""
     if not surely_above(found[MASS], KEPT):
         return CANNOT_TELL
-    most = surely_above(found[REMOVED], HALF)
+    most = surely_within(found[REMOVED], HALF, BEYOND)
     apart = surely_above(found[MINUS_LIKE], 0.0)
     little = surely_below(found[REMOVED], HALF) or surely_below(found[MINUS_LIKE], 0.0)
     return conclude(confirmed=most and apart, contradicted=little)
@@ -102,10 +108,10 @@ CLAIMS = (
         PAPER,
         "A compact set of MLPs and heads writes the inflation of stated confidence.",
         f"the writers of largest share on training questions, at most {COMPACT:.0%} of all, are "
-        f"ablated on held-out wrong answers: confirmed where they surely remove more than {HALF:g} "
-        "of what all writers together remove, and surely more than random sets of their kinds and "
-        f"layers; contradicted where they surely remove less than {HALF:g} of it, or less than "
-        f"random sets; only where the scale surely keeps {KEPT:g} of the probability",
+        f"ablated on held-out wrong answers: confirmed where they surely remove {HALF:g} to "
+        f"{BEYOND:g} of what all writers together remove, and surely more than random sets of "
+        f"their kinds and layers; contradicted where they surely remove less than {HALF:g} of it, "
+        f"or less than random sets; only where the scale surely keeps {KEPT:g} of the probability",
         decide_compact_set,
         (REMOVED, MINUS_LIKE, MASS),
         None,
