@@ -29,6 +29,11 @@ MECHANISMS: tuple[Experiment, ...] = (
         "SelfKnowledgeParameters",
     ),
     _row(
+        "gathered_confidence",
+        "is confidence gathered after the answer and retrieved at the number?",
+        "GatheredConfidenceParameters",
+    ),
+    _row(
         "commitment",
         "does reported confidence tell commitment or correctness, and does steering move it?",
         "CommitmentParameters",
