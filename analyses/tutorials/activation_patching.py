@@ -228,7 +228,7 @@ order = np.argsort(asked.expected)
 half = len(asked) // 2
 few = range(2, lm.n_layers, 3)
 confidence = wb.sweep(
-    lm, asked[order[:half]], donor=asked[order[half:]], layers=few, controls=False
+    lm, asked[order[:half]], donor=asked[order[half : 2 * half]], layers=few, controls=False
 )
 confidence
 

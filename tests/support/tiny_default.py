@@ -25,9 +25,7 @@ def save_tiny_default(folder: Path) -> None:
     answers = {answer for pair in capital_pairs(PAIRS).read for answer in pair}  # type: ignore[union-attr]
     words = [*(f"Ġ{name}" for name in NAMES), *(f"Ġ{answer.strip()}" for answer in sorted(answers))]
     save_number_writer(folder / "model", vocab_size=VOCABULARY)
-    build_tokenizer("digits", dict.fromkeys([*words, *TOUR])).save_pretrained(
-        folder / "model"
-    )
+    build_tokenizer("digits", dict.fromkeys([*words, *TOUR])).save_pretrained(folder / "model")
     lm = load_model(str(folder / "model"), device="cpu")
     write_questions(folder / "questions.jsonl", planted_questions(lm))
 
