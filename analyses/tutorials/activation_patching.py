@@ -202,9 +202,12 @@ wb.patch_map(
 )
 
 # %% [markdown]
-# **What to see.** At the last token, a layer whose attention has a large shift has read the
-# country's token there. Large MLP cells after it rework what was read. Put `at={"subject":
-# facts.at["subject"]}` in place of `"last"` for the other place.
+# **What to see.** A layer whose attention has a large shift brings the country's answer to the last
+# token. MLP cells after it rework what was brought. Put `at={"subject": facts.at["subject"]}` in
+# place of `"last"` for the other place.
+#
+# **What it does not show.** From which token the attention took it. `component="values"` at the
+# subject, or `wb.path_effects`, asks that.
 #
 # ## Third task: confidence
 #
