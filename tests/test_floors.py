@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("loading",),
     ("elicit",),
     ("patch", "teach"),
-    ("bottleneck",),
+    ("bottleneck", "features", "mechanisms"),
     ("loop", "api"),
     ("live",),
     ("experiments",),

@@ -262,6 +262,7 @@ AFTER_PROBE = [
     "elicit_control",
     "probe_tuned",
     "patch",
+    "attribute",
     "report",
 ]
 
@@ -270,7 +271,8 @@ AFTER_PROBE = [
     ("change", "redone"),
     [
         ({}, []),
-        ({"patch__n_questions": 9}, ["patch", "report"]),
+        ({"patch__n_questions": 9}, ["patch", "attribute", "report"]),
+        ({"attribution__share": 0.1}, ["attribute", "report"]),
         ({"teach__epochs": 2}, AFTER_PROBE),
         ({"probe__shuffles": 3}, ["probe", *AFTER_PROBE]),
         ({"elicit__answer_tokens": 7}, NAMES[1:]),
@@ -559,7 +561,7 @@ def test_a_change_of_code_or_of_a_library_is_told_before_anything_is_done_again(
     assert listener.told == [
         f"Changed since the results in {copied.folder}: the workbench's own code, peft {peft} -> "
         "99.0. Done again: questions, answer, elicit, "
-        "probe, teach, teach_control and 5 more; --keep-code-version goes on "
+        "probe, teach, teach_control and 6 more; --keep-code-version goes on "
         "from what is there."
     ]
 
@@ -574,7 +576,7 @@ def test_a_stage_kept_of_other_code_carries_new_ones(
     shutil.rmtree(copied.folder / "patch")
     for _ in range(2):
         run_loop(copied.inputs.config, copied.folder, copied.figures, KEEP)
-        assert worked == ["patch", "report"]
+        assert worked == ["patch", "attribute", "report"]
 
 
 def test_a_setting_that_only_one_version_has_belongs_to_the_code(

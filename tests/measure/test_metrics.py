@@ -11,6 +11,7 @@ from workbench.measure import (
     confidence_metrics,
     ece,
     excess_aurc,
+    meta_information,
     smooth_ece,
     top_label,
 )
@@ -40,6 +41,8 @@ EXPECTED = {
     "resolution": PARTS.resolution,
     "uncertainty": PARTS.uncertainty,
     "log_score": log_loss(Y, P),
+    "meta_i": meta_information(P, Y).bits.value,
+    "meta_i2r": meta_information(P, Y).of_entropy.value,
     "aurc": aurc(P, Y),
     "excess_aurc": excess_aurc(P, Y),
     "accuracy_at_50": accuracy_at_coverage(P, Y, [0.5])[0],

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -104,10 +103,7 @@ def read_branches(
 
     def compute(numbers: NDArray[np.int64]) -> tuple[Tensor, ...]:
         rows = torch.as_tensor(numbers)
-        some: list[Branch] = [
-            [replace(p, positions=p.positions[rows], value=p.value[rows]) for p in branch]
-            for branch in branches
-        ]
+        some: list[Branch] = [[each.of_rows(rows) for each in branch] for branch in branches]
         with run_as_named(lm):
             out = backend.patch(
                 [prompts.rows[row] for row in numbers],

@@ -25,6 +25,7 @@ from workbench.bench.coverage_laws import (
     DrawnAnswers,
     SweepLaw,
 )
+from workbench.bench.coverage_pairs import PAIR_MEASURES, pair_intervals, pair_truths
 from workbench.errors import WorkbenchError
 from workbench.measure.auroc2_interval import auroc2_difference
 from workbench.measure.bootstrap import Bootstrap
@@ -92,6 +93,7 @@ MEASURES = (
     *METRICS,
     *_EXTRA,
     *(f"{_DIFFERENCE}{name}" for name in (*PAIRED, *_EXTRA_DIFFERENCES)),
+    *PAIR_MEASURES,
     *SWEEP_MEASURES,
 )
 """Every measure with an interval; a curve of a sweep counts at each of ``LAYERS_SHOWN``."""
@@ -172,6 +174,7 @@ def answer_truths(law: AnswerLaw, study: Study) -> dict[str, float]:
         "meta_d": _true_meta_d(law) if study.wants("meta_d") else float("nan"),
         **{f"{_DIFFERENCE}{name}": first[name] - second[name] for name in first},
         "difference.auroc2_delong": first["auroc2"] - second["auroc2"],
+        **(pair_truths(law) if any(study.wants(name) for name in PAIR_MEASURES) else {}),
     }
     return {name: found[name] for name in MEASURES if name in found and study.wants(name)}
 
@@ -235,6 +238,9 @@ def answers_intervals(study: Study, drawn: DrawnAnswers) -> dict[str, Estimate]:
         found["difference.auroc2_within"] = auroc2_difference(
             drawn.first, drawn.second, drawn.correct, drawn.domain, **draw.options
         )
+    wanted = {name: study.wants(name) for name in PAIR_MEASURES}
+    if any(wanted.values()):
+        found |= pair_intervals(drawn, draw, wanted)
     return found | _differences(study, drawn, draw)
 
 

@@ -25,7 +25,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.layer_output import hidden_of
 from workbench.trace.backends import Engine, TokenRows, engine
-from workbench.trace.interventions import Branch, Patched, Readout
+from workbench.trace.interventions import Branch, Patched, Readout, patches_of
 
 Sweep = Callable[[TokenRows, Sequence[Branch], Readout], Patched]
 PYVENE_MISSING = (
@@ -60,7 +60,7 @@ def hooked_loop(lm: LanguageModel) -> Sweep:
                 layers[patch.site.layer].register_forward_hook(
                     _writer(patch.positions, patch.value)
                 )
-                for patch in branch
+                for patch in patches_of(branch)
             ]
             try:
                 with torch.no_grad():

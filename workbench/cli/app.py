@@ -21,6 +21,7 @@ from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
 from workbench.cli.bench_live import live as bench_live
+from workbench.cli.bench_mechanisms import mechanisms as bench_mechanisms
 from workbench.cli.bench_plan import device as bench_device
 from workbench.cli.bench_plan import plan as bench_plan
 from workbench.cli.bench_probes import probes as bench_probes
@@ -49,7 +50,7 @@ from workbench.cli.terminal import bars, no_notices, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
 from workbench.files.names import folder_named
-from workbench.files.processes import only_first_prints, own_folder
+from workbench.files.processes import only_first_prints, own_folder, require_one_process
 from workbench.pipeline.libraries import library_versions
 from workbench.settings.file import read_assignments
 
@@ -85,6 +86,12 @@ class Commands(TyperGroup):
                 no_notices(),
                 self.make_context(PROGRAM, list(words), **extra) as context,
             ):
+                if not {*LAUNCHABLE, "--help"} & {*words}:
+                    require_one_process(
+                        f"{PROGRAM} {words[0] if words else ''}".strip(),
+                        "start it without torchrun or accelerate launch; of several processes are "
+                        f"{', '.join(LAUNCHABLE)}",
+                    )
                 self.invoke(context)
 
         return ending(work, [PROGRAM, *words])
@@ -109,6 +116,8 @@ app.add_typer(models, name="models")
 app.add_typer(grid, name="grid")
 console = Console(stderr=True)
 PROGRAM = "workbench"
+LAUNCHABLE = ("run", "elicit", "trace", "patch", "teach")
+"""Commands that torchrun and accelerate launch may start in several processes."""
 
 
 def _show_versions(wanted: bool) -> None:
@@ -237,6 +246,7 @@ bench.command("measure")(bench_measure)
 bench.command("run")(bench_run)
 bench.command("verdicts")(bench_verdicts)
 bench.command("bottleneck")(bench_bottleneck)
+bench.command("mechanisms")(bench_mechanisms)
 bench.command("coverage")(bench_coverage)
 bench.command("quantised")(bench_quantised)
 bench.command("stream")(bench_stream)

@@ -136,8 +136,8 @@ def coverage(
     screen = Console(stderr=True)
     study = Study(
         tables=tables,
-        sizes=_wholes("--sizes", sizes),
-        items=_wholes("--items", items),
+        sizes=wholes("--sizes", sizes),
+        items=wholes("--items", items),
         laws=names_of("--laws", laws, (*ANSWER_LAWS, *SWEEP_LAWS)),
         measures=names_of("--measures", measures, ()),
         resamples=resamples,
@@ -159,7 +159,7 @@ def coverage(
         )
 
 
-def _wholes(option: str, given: str) -> tuple[int, ...]:
+def wholes(option: str, given: str) -> tuple[int, ...]:
     names = listed(option, given)
     if not all(name.isdecimal() and 10 <= int(name) <= 10**6 for name in names):
         raise WorkbenchError(

@@ -82,6 +82,20 @@ def open_or_make_probed_run(
     return run
 
 
+def read_probed_run(folder: Path, figures: Path) -> Run:
+    """Open the stages PROBED of the run in ``folder`` as they are, whatever code made them, to read
+    them beside another run; nothing is done in it.
+
+    Raises:
+        WorkbenchError: where one has not finished, or a file of it is damaged.
+    """
+    run = Run(load_config(folder / CONFIG), RunStore(folder), figures)
+    for name in PROBED:
+        run.keys[name] = run.store.stage(name, "").facts().get("key", "")
+        run.stage(name).require_done()
+    return run
+
+
 def _differences(there: RunConfig, wanted: RunConfig) -> list[str]:
     before, now = (dict(_flat(each.model_dump(mode="json"))) for each in (there, wanted))
     return [f"{key}: {before[key]} there, {now[key]} now" for key in now if before[key] != now[key]]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from workbench.models import LanguageModel, hidden_of, with_hidden
 from workbench.trace.decoder import takes
-from workbench.trace.interventions import Branch, Patch
+from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
 
 LENGTHS = (5, 7)
@@ -73,7 +73,7 @@ def branches_of(
 
 
 def run_plain(
-    lm: LanguageModel, prompts: Sequence[Sequence[int]], branches: Sequence[Branch]
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], branches: Sequence[Sequence[Patch]]
 ) -> Plain:
     """Run every prompt, unpatched and in every branch, in plain forwards."""
     entries = min(READ, int(lm.config.vocab_size))
@@ -93,7 +93,7 @@ def _places(length: int, lower: int) -> list[list[int]]:
 
 
 def _patched_rows(
-    lm: LanguageModel, prompt: Sequence[int], branches: Sequence[Branch], row: int
+    lm: LanguageModel, prompt: Sequence[int], branches: Sequence[Sequence[Patch]], row: int
 ) -> tuple[Tensor, Tensor]:
     """Return the last logits [1 + branches, vocab] of a batch of one prompt, the ``row``-th one,
     unpatched and in every branch, and the unpatched states after every layer [layers, tokens,

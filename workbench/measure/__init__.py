@@ -37,7 +37,9 @@ from workbench.measure.inputs import parse_rate
 from workbench.measure.interval import Estimate, IntervalCurve, flat_summary
 from workbench.measure.log_score import log_score
 from workbench.measure.meta_d import MetaD, meta_d, meta_d_of_choices, meta_d_of_correctness
+from workbench.measure.meta_information import MetaInformation, meta_information
 from workbench.measure.paired import Paired, paired_metrics
+from workbench.measure.passed_share import PassedShare, passed_share
 from workbench.measure.rating_scale import RatingScale, rating_scale
 from workbench.measure.recalibration import (
     RECALIBRATIONS,
@@ -47,6 +49,7 @@ from workbench.measure.recalibration import (
     recalibrated_scores,
     temperature,
 )
+from workbench.measure.residual import ResidualDiscrimination, residual_discrimination
 from workbench.measure.retrieval import GatedRetrieval, gated_retrieval
 from workbench.measure.seed_spread import SeedSplit, seed_split
 from workbench.measure.selective import (
@@ -60,6 +63,7 @@ from workbench.measure.shares import wilson_interval
 from workbench.measure.smooth_calibration import relplot_smooth_ece, smooth_ece
 from workbench.measure.table import Metric, confidence_metrics, flatten
 from workbench.measure.table_file.answers import Answers, read_answers
+from workbench.measure.variance_partition import VariancePartition, variance_partition
 
 __all__ = [
     "RECALIBRATIONS",
@@ -74,13 +78,17 @@ __all__ = [
     "GroupMeasures",
     "IntervalCurve",
     "MetaD",
+    "MetaInformation",
     "Metric",
     "Paired",
+    "PassedShare",
     "RatingScale",
     "ReliabilityBins",
+    "ResidualDiscrimination",
     "RiskCoverage",
     "SeedSplit",
     "Settings",
+    "VariancePartition",
     "accuracy_at_coverage",
     "alignment",
     "auprc",
@@ -114,15 +122,18 @@ __all__ = [
     "meta_d",
     "meta_d_of_choices",
     "meta_d_of_correctness",
+    "meta_information",
     "paired_metrics",
     "paired_values",
     "parse_rate",
+    "passed_share",
     "platt",
     "rating_scale",
     "read_answers",
     "recalibrated_scores",
     "reliability_bins",
     "relplot_smooth_ece",
+    "residual_discrimination",
     "risk_coverage",
     "seed_split",
     "shuffled_spearman",
@@ -130,5 +141,6 @@ __all__ = [
     "spearman",
     "temperature",
     "top_label",
+    "variance_partition",
     "wilson_interval",
 ]

@@ -32,12 +32,18 @@ from workbench.measure.inputs import checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.percentile import bounds, tail
 from workbench.measure.shares import Share, wilson_interval
-from workbench.measure.weighted import CountStatistic, OverFewer, PointOnly, has_enough
+from workbench.measure.weighted import (
+    CountStatistic,
+    OverFewer,
+    OwnBounds,
+    PointOnly,
+    has_enough,
+)
 from workbench.settings.defaults import LEVEL, RESAMPLES
 
 ROW_DRAWS = 20_000_000
 _CELLS_PER_CHUNK = 200_000
-UNDRAWN = (Share, PointOnly)
+UNDRAWN = (Share, PointOnly, OwnBounds)
 """The statistics that need no resamples."""
 
 
@@ -236,6 +242,8 @@ def _estimate_of(
         hits, trials = statistic.of_trials(everyone)
         low, high = wilson_interval(hits, trials, level=level)
         return Estimate(float(statistic(everyone)[0]), float(low[0]), float(high[0]), n)
+    if isinstance(statistic, OwnBounds):
+        return Estimate(float(statistic(everyone)[0]), *statistic.bounds(everyone, level), n)
     if isinstance(statistic, Distance):
         observed, parts = statistic.parts(everyone)[0], np.concatenate(drawn)
         parts = parts[~np.isnan(parts).any(axis=1)]

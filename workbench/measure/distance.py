@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 
 from workbench.arrays import Floats
-from workbench.measure.weighted import CountStatistic, Latest, OverFewer, PointOnly
+from workbench.measure.weighted import CountStatistic, Latest, OverFewer, OwnBounds, PointOnly
 
 Power = Literal[1, 2]
 _FARTHEST = 8.0
@@ -146,13 +146,13 @@ class Distance:
 
 def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
     """Return ``first`` minus ``second``, both under the same counts; without an interval where they
-    are distances, or have none themselves.
+    are distances, bound themselves, or have none.
     """
 
     def difference(counts: Floats) -> Floats:
         return first(counts) - second(counts)
 
-    if isinstance(first, Distance | PointOnly):
+    if isinstance(first, Distance | OwnBounds | PointOnly):
         return PointOnly(difference)
     if isinstance(first, OverFewer) and isinstance(second, OverFewer):
         one, other = first.count, second.count

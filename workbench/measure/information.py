@@ -22,25 +22,25 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import Bootstrap, bootstrap_counts
+from workbench.measure.equal_groups import GROUPS, equal_groups
 from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.log_score import CLIP, surprise
+from workbench.measure.meta_information import Bits
 from workbench.measure.weighted import mean_of
 from workbench.settings.defaults import LEVEL
 
-BINS = 8
 PRIOR = 2.0
 """Answers at the overall base rate that are added to each domain's, so that none is 0 or 1."""
 
 
 def mutual_information(
-    score: ArrayLike, correct: ArrayLike, *, bins: int = BINS, level: float = LEVEL
+    score: ArrayLike, correct: ArrayLike, *, bins: int = GROUPS, level: float = LEVEL
 ) -> Estimate:
     """Return the mutual information in bits of ``score`` [n] and ``correct`` [n], bias corrected.
 
@@ -50,30 +50,8 @@ def mutual_information(
     n = len(labels)
     if n == 0:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    group = _groups(scores, bins)
-    joint = np.zeros((group.max() + 1, 2))
-    np.add.at(joint, (group, labels.astype(int)), 1)
-    expected = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True) / n
-    pointwise = np.log2(joint / expected, out=np.zeros_like(joint), where=joint > 0)
-    terms = pointwise[group, labels.astype(int)]
-    freedom = (joint.shape[0] - 1) * (np.count_nonzero(joint.sum(axis=0)) - 1)
-    value = float(terms.mean()) - freedom / (2 * n * np.log(2))
-    variance = float(terms.var()) / n + freedom / (2 * (n * np.log(2)) ** 2)
-    half = float(norm.ppf((1 + level) / 2)) * variance**0.5
-    return Estimate(value, value - half, value + half, n)
-
-
-def _groups(scores: Floats, bins: int) -> np.ndarray:
-    """Return each score's group, groups numbered without gaps."""
-    known = ~np.isnan(scores)
-    values = np.unique(scores[known])
-    if len(values) > bins:
-        edges = np.unique(np.quantile(scores[known], np.linspace(0, 1, bins + 1)[1:-1]))
-        found = np.searchsorted(edges, scores, side="right")
-    else:
-        found = np.searchsorted(values, scores)
-    found = np.where(known, found, -1)
-    return np.unique(found, return_inverse=True)[1]
+    bits, everyone = Bits(equal_groups(scores, bins), labels), np.ones((1, n))
+    return Estimate(float(bits(everyone)[0]), *bits.bounds(everyone, level), n)
 
 
 def information_gains(

@@ -19,7 +19,9 @@ from workbench.measure.discrimination import ValueGroups, auroc2_of_groups, off_
 from workbench.measure.distance import Distance
 from workbench.measure.distinct_rows import cells_of
 from workbench.measure.edges import at_least
+from workbench.measure.equal_groups import GROUPS, equal_groups
 from workbench.measure.log_score import CLIP, surprise
+from workbench.measure.meta_information import Bits, BitsOver, entropy
 from workbench.measure.resampling import Table
 from workbench.measure.selective import SelectiveRisk
 from workbench.measure.shares import Share
@@ -29,6 +31,7 @@ from workbench.measure.weighted import (
     CountStatistic,
     Latest,
     OverFewer,
+    OwnBounds,
     PointOnly,
     WithEnough,
     mean_of,
@@ -58,6 +61,23 @@ class Answers:
         return BinnedForecasts(self.scores, self.labels, self.bins, "mass", self.multiplicity)
 
     @cached_property
+    def bits(self) -> OwnBounds:
+        return self._parsed_bits.of(self._parsed_counts)
+
+    @cached_property
+    def bits_of_entropy(self) -> OwnBounds:
+        return BitsOver(self._parsed_bits, entropy).of(self._parsed_counts)
+
+    def _parsed_counts(self, counts: Floats) -> Floats:
+        return counts[:, ~np.isnan(self.scores)]
+
+    @cached_property
+    def _parsed_bits(self) -> Bits:
+        parsed = ~np.isnan(self.scores)
+        groups = equal_groups(self.scores[parsed], GROUPS, self.multiplicity[parsed])
+        return Bits(groups, self.labels[parsed])
+
+    @cached_property
     def selective(self) -> SelectiveRisk:
         return SelectiveRisk(self.groups)
 
@@ -85,6 +105,8 @@ METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
     "resolution": lambda a: PointOnly(a.width_bins.resolution),
     "uncertainty": lambda a: PointOnly(a.width_bins.uncertainty),
     "log_score": lambda a: mean_of(surprise(a.scores, a.labels, CLIP)),
+    "meta_i": lambda a: a.bits,
+    "meta_i2r": lambda a: a.bits_of_entropy,
     "aurc": lambda a: a.selective.aurc,
     "excess_aurc": lambda a: a.selective.excess_aurc,
     "accuracy_at_50": lambda a: a.selective.accuracy_at(0.5),
@@ -132,7 +154,7 @@ def statistics_of(
     added = Latest(lambda counts: summed(counts[:, order], starts))
 
     def of_table(statistic: CountStatistic) -> CountStatistic:
-        if isinstance(statistic, Distance | Share | PointOnly | Counting):
+        if isinstance(statistic, Distance | Share | OwnBounds | PointOnly | Counting):
             return statistic.of(added)
         return lambda counts: statistic(added(counts))
 

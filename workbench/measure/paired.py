@@ -25,7 +25,7 @@ from workbench.measure.interval import Estimate
 from workbench.measure.metrics import PAIRED, statistics_of
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.shares import Share
-from workbench.measure.weighted import Counting, CountStatistic, Latest, PointOnly
+from workbench.measure.weighted import Counting, CountStatistic, Latest, OwnBounds, PointOnly
 from workbench.settings.defaults import BINS, LEVEL, RESAMPLES
 
 
@@ -109,4 +109,8 @@ def _kept(statistic: CountStatistic) -> CountStatistic:
     """Return ``statistic`` so that its latest result is shared; those with parts share theirs."""
     if isinstance(statistic, Counting):
         return type(statistic)(Latest(statistic), statistic.count)
-    return statistic if isinstance(statistic, Distance | Share | PointOnly) else Latest(statistic)
+    return (
+        statistic
+        if isinstance(statistic, Distance | Share | OwnBounds | PointOnly)
+        else Latest(statistic)
+    )

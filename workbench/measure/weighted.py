@@ -6,6 +6,7 @@ values (nothing counted) are NaN.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
@@ -65,6 +66,35 @@ class PointOnly:
     def of(self, counted: CountStatistic) -> PointOnly:
         """Return the same as a function of counts that ``counted`` adds up to its own."""
         return PointOnly(lambda counts: self._statistic(counted(counts)))
+
+
+class OwnBounds(ABC):
+    """A statistic that bounds itself, without resamples, because resampling would add the noise
+    that its value is cleared of once more.
+    """
+
+    @abstractmethod
+    def __call__(self, counts: Floats) -> Floats:
+        """Return the value [r] under ``counts`` [r, c]."""
+
+    @abstractmethod
+    def bounds(self, counts: Floats, level: float) -> tuple[float, float]:
+        """Return the interval of the value under ``counts`` [1, c]; NaN where there is none."""
+
+    def of(self, counted: CountStatistic) -> OwnBounds:
+        """Return the same as a function of counts that ``counted`` adds up to its own."""
+        return _SummedBounds(self, counted)
+
+
+class _SummedBounds(OwnBounds):
+    def __init__(self, inner: OwnBounds, counted: CountStatistic) -> None:
+        self._inner, self._counted = inner, counted
+
+    def __call__(self, counts: Floats) -> Floats:
+        return self._inner(self._counted(counts))
+
+    def bounds(self, counts: Floats, level: float) -> tuple[float, float]:
+        return self._inner.bounds(self._counted(counts), level)
 
 
 class Counting:

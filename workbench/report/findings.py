@@ -16,7 +16,8 @@ class Judgement:
 
     Attributes:
         sentence: the claim, or its denial.
-        outcome: "holds", "does not hold" or "not clear".
+        outcome: "holds", "does not hold" or "not clear"; of a published claim "confirmed",
+            "contradicted" or "cannot tell".
         because: the numbers it rests on, one text a check.
         rule: how the outcome is reached.
     """

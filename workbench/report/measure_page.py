@@ -34,6 +34,7 @@ HEADINGS: Mapping[str, str] = {
     "smooth ECE": "smooth_ece",
     "Brier": "brier",
     "log score": "log_score",
+    "meta-I (bits)": "meta_i",
     "AURC": "aurc",
     "M-ratio": "m_ratio",
     "tier": "tier",

@@ -7,7 +7,8 @@ from workbench.trace.edits import ColumnWrite
 from workbench.trace.forward import ForwardResult, forward
 from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.hooks import hooked, on_inputs, on_outputs
-from workbench.trace.interventions import Branch, Patch, Patched, Readout
+from workbench.trace.interventions import Branch, Intervention, Patch, Patched, Readout
+from workbench.trace.knockouts import AttentionKnockout
 from workbench.trace.layout import Prompts, Tail, empty_tail, pad_prompts
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record, record_states
@@ -18,10 +19,12 @@ from workbench.trace.token_tree import NO_TREE, TokenTree
 __all__ = [
     "COMPONENTS",
     "NO_TREE",
+    "AttentionKnockout",
     "Branch",
     "ColumnWrite",
     "Component",
     "ForwardResult",
+    "Intervention",
     "Patch",
     "Patched",
     "Prompts",

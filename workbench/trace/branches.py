@@ -1,10 +1,11 @@
 """Lay branches out as packed tail tokens: for each, copies of the prompt's tokens from its first
-patched one on, and of the end's nodes.
+changed one on, and of the end's nodes.
 
-A patch at token s changes only tokens from s on, and only above its place. So a branch is a copy of
-the tokens s.. and of the nodes the readout needs. It is appended after the last layer whose
-computation its patches leave as it is, and its values are written over its own copies. It sees the
-prompt before s and itself, never another branch.
+A patch at token s changes only tokens from s on, and only above its place; so does a cut of what s
+attends to. So a branch is a copy of the tokens s.. and of the nodes the readout needs. It is
+appended after the last layer whose computation it leaves as it is; its values are written over its
+own copies, and what these may not read is hidden from them alone. It sees the prompt before s and
+itself, never another branch.
 
 Rows may start at different tokens; the branch then has the longest row's number of columns. No
 other column sees a shorter row's surplus columns. *Base columns* count the prompt's columns and
@@ -20,8 +21,10 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from workbench.trace.edge_cuts import EdgeCut, cut_of
 from workbench.trace.edits import ColumnWrite, SiteKey, place
-from workbench.trace.interventions import Branch, Patch
+from workbench.trace.interventions import Branch, Patch, knockouts_of, patches_of
+from workbench.trace.knockouts import AttentionKnockout
 from workbench.trace.layout import FIRST_LAYER, Prompts, Tail
 from workbench.trace.sites import Site
 from workbench.trace.token_tree import TokenTree, tree_tail
@@ -35,8 +38,30 @@ def first_layer_of(site: Site) -> int:
 
 
 def first_layer_of_branch(branch: Branch) -> int:
-    """Return the layer after which a branch must exist: the lowest of its patches'."""
-    return min(first_layer_of(patch.site) for patch in branch)
+    """Return the layer after which a branch must exist: the lowest of its patches', and the one
+    before the lowest of its knockouts'.
+    """
+    patched = [first_layer_of(patch.site) for patch in patches_of(branch)]
+    return min([*patched, *(each.layers[0] - 1 for each in knockouts_of(branch))])
+
+
+def first_tokens(
+    branches: Sequence[Branch], positions: Tensor, rows: Tensor | None = None
+) -> Tensor:
+    """Return the first token of each row that a branch changes, [rows, branches], on the CPU.
+
+    ``positions`` [rows, patches] are those of all patches, checked before; ``rows`` names theirs,
+    if they are not all.
+    """
+    firsts, at = [], 0
+    for branch in branches:
+        count = len(patches_of(branch))
+        places = [positions[:, at : at + count].cpu()]
+        queries = [each.queries.long().cpu() for each in knockouts_of(branch)]
+        places += queries if rows is None else [tokens[rows.cpu()] for tokens in queries]
+        firsts.append(torch.cat(places, dim=1).amin(dim=1))
+        at += count
+    return torch.stack(firsts, dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +73,9 @@ class BranchColumns:
             + 1]``.
         rows: [rows] which rows of the patches' values the batch holds.
         columns: [rows, patches] base column of each patch.
-        starts: [rows, branches] first patched prompt column.
+        starts: [rows, branches] first prompt column that is changed.
         first_layers: [branches] the layer after which each is appended.
+        knockouts: of each branch.
     """
 
     patches: tuple[Patch, ...]
@@ -58,6 +84,7 @@ class BranchColumns:
     columns: Tensor
     starts: Tensor
     first_layers: tuple[int, ...]
+    knockouts: tuple[tuple[AttentionKnockout, ...], ...]
 
     def first(self) -> Tensor:
         """Return the first base column each branch copies, [branches]."""
@@ -76,33 +103,36 @@ def branch_columns(
     checked before.
 
     Args:
-        late: let a branch begin at the layer of its first patch; else all begin at the first layer.
+        late: let a branch begin at the layer of its first patch or cut; else all begin at the first
+            layer.
     """
-    patches = tuple(patch for branch in branches for patch in branch)
-    bounds = (0, *accumulate(len(branch) for branch in branches))
-    owner = [number for number, branch in enumerate(branches) for _ in branch]
+    patches = tuple(patch for branch in branches for patch in patches_of(branch))
+    bounds = (0, *accumulate(len(patches_of(branch)) for branch in branches))
     pad = prompts.columns - prompts.lengths
-    columns = positions.to(pad.device) + pad[:, None]
-    starts = torch.full((prompts.rows, len(branches)), prompts.columns - 1, device=pad.device)
-    index = torch.as_tensor(owner, device=pad.device).expand(prompts.rows, -1)
-    starts = starts.scatter_reduce(1, index, columns, "amin")
+    firsts = first_tokens(branches, positions, rows).to(pad.device)
     return BranchColumns(
         patches,
         bounds,
         rows,
-        columns,
-        starts,
+        positions.to(pad.device) + pad[:, None],
+        (firsts + pad[:, None]).clamp(max=prompts.columns - 1),
         tuple(first_layer_of_branch(branch) if late else FIRST_LAYER for branch in branches),
+        tuple(knockouts_of(branch) for branch in branches),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A tail, the columns [rows, branches, 1 + nodes] where its branches end, and the writes."""
+    """A tail, the columns [rows, branches, 1 + nodes] where its branches end, the writes, and the
+    cuts.
+
+    Columns of cuts count from the prompts' first, also where the others count from the tail's.
+    """
 
     tail: Tail
     read: Tensor
     writes: tuple[ColumnWrite, ...]
+    cuts: tuple[EdgeCut, ...] = ()
 
 
 def lay_out(
@@ -135,7 +165,17 @@ def lay_out(
     ends = torch.arange(prompts.columns - 1, prompts.columns + tree.size, device=device)
     shift = offset + begin - first
     read = shift[:, None] + ends
-    return Layout(tail, read.expand(prompts.rows, -1, -1), _writes(where, chosen, shift))
+    after_prompts = max(offset, prompts.columns) + begin - first
+    return Layout(
+        tail,
+        read.expand(prompts.rows, -1, -1),
+        _writes(where, chosen, shift),
+        tuple(
+            cut_of(knockout, where.rows, prompts, where.starts[:, branch], after_prompts[number])
+            for number, branch in enumerate(chosen)
+            for knockout in where.knockouts[branch]
+        ),
+    )
 
 
 def _attends_to(
@@ -181,9 +221,10 @@ def join_tails(plain: Tail, branches: Tail) -> Tail:
     )
 
 
-_Alike = tuple[int, SiteKey, tuple[bool, int, float], int]
+_Alike = tuple[int, SiteKey, tuple[bool, int, float, int], int]
 """What patches share that are written at once: which of their branch's at the place, the place,
-how they change the state there (added, in which subspace object, by which factor), and the width.
+how they change the state there (added, in which subspace object, by which factor, by which computed
+addition), and the width.
 """
 
 
@@ -200,12 +241,12 @@ def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple
             patch = where.patches[index]
             at = place(patch.site.layer, patch.site.component)
             turns[at] = turns.get(at, -1) + 1
-            kind = (patch.mode == "add", id(patch.subspace), patch.factor)
+            kind = (patch.mode == "add", id(patch.subspace), patch.factor, id(patch.addition))
             key = (turns[at], at, kind, patch.value.shape[-1])
             gathered.setdefault(key, []).append((number, index))
     device = shift.device
     writes = []
-    for (_, (layer, component), (add, _, factor), _), members in sorted(
+    for (_, (layer, component), (add, _, factor, _), _), members in sorted(
         gathered.items(), key=lambda item: item[0][0]
     ):
         owners, indices = torch.as_tensor(members, device=device).unbind(1)
@@ -218,7 +259,15 @@ def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple
         subspace = patches[0].subspace
         writes.append(
             ColumnWrite(
-                layer, columns, values, component, named, add, subspace=subspace, factor=factor
+                layer,
+                columns,
+                values,
+                component,
+                named,
+                add,
+                subspace=subspace,
+                factor=factor,
+                addition=patches[0].addition,
             )
         )
     return tuple(writes)

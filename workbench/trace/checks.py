@@ -1,5 +1,5 @@
-"""Check, before any forward runs, that the model has the sites, that positions are inside the
-prompts and that values have the right width.
+"""Check, before any forward runs, that the model has the sites and edges, that positions are inside
+the prompts and that values have the right width.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
 from workbench.models.invocation import active_invocation
 from workbench.models.slices import slice_width, slices_of
-from workbench.trace.interventions import Branch
+from workbench.trace.computed_addition import ComputedAddition
+from workbench.trace.interventions import Branch, knockouts_of, patches_of
+from workbench.trace.knockout_checks import (
+    require_attention,
+    require_keys_left,
+    require_tokens,
+)
+from workbench.trace.knockouts import AttentionKnockout
 from workbench.trace.sites import Site
 
 KERNELS = ("sdpa", "eager")
@@ -105,24 +112,33 @@ def require_sites(lm: LanguageModel, sites: Sequence[Site]) -> None:
 def require_branches(
     lm: LanguageModel, lengths: Tensor, branches: Sequence[Branch], nodes: int
 ) -> Tensor:
-    """Check every patch of every branch; return their token positions [rows, patches] in branch
-    order.
+    """Check every patch and knockout of every branch; return the patches' token positions [rows,
+    patches] in branch order.
 
     ``lengths`` [rows] counts each prompt's tokens; positions from there on name the continuation's
     ``nodes``.
 
     Raises:
-        WorkbenchError: for no branches, a branch without patches, a site the model lacks, a value
-            that is not [rows, width], a subspace of another width, and positions that are not whole
-            numbers or lie outside.
+        WorkbenchError: for no branches, an empty one, a site the model lacks, a value that is not
+            [rows, width], a subspace of another width, positions that are not whole numbers or lie
+            outside, and edges the model lacks or needs.
     """
     if not branches or any(len(branch) == 0 for branch in branches):
-        raise WorkbenchError("Give at least one branch, and at least one patch in each.")
-    patches = [patch for branch in branches for patch in branch]
+        raise WorkbenchError(
+            "Give at least one branch, and at least one patch or knockout in each."
+        )
+    for branch in branches:
+        _require_knockouts(lm, lengths, knockouts_of(branch), nodes)
+    patches = [patch for branch in branches for patch in patches_of(branch)]
+    if not patches:
+        return torch.zeros((len(lengths), 0), dtype=torch.long)
     for site in {patch.site for patch in patches}:
         require_site(lm, site)
     for patch in patches:
         width = site_width(lm, patch.site)
+        if patch.addition is not None:
+            require_addition(lm, patch.site, patch.addition)
+            width = patch.addition.size
         if patch.subspace is not None and patch.subspace.width != width:
             raise WorkbenchError(
                 f"The basis of the subspace at {patch.site} is {patch.subspace.width} wide, the "
@@ -140,6 +156,51 @@ def require_branches(
         raise WorkbenchError("Token positions are whole numbers.")
     require_positions(positions, lengths, nodes)
     return positions.long()
+
+
+def require_addition(lm: LanguageModel, site: Site, addition: ComputedAddition) -> None:
+    """Refuse an addition to states of another width, or computed from such or from a component the
+    model lacks.
+
+    Raises:
+        WorkbenchError: for any of these, and for an addition to a slice.
+    """
+    if site.index is not None:
+        raise WorkbenchError(
+            f"What a pass computes is added to a whole component, not to {site}; use mlp_out, "
+            "attn_out or the residual stream."
+        )
+    read = site if addition.source is None else Site(site.layer, addition.source)
+    require_site(lm, read)
+    for what, wanted, at in (
+        ("reads", addition.source_width, read),
+        ("writes", addition.width, site),
+    ):
+        if wanted != site_width(lm, at):
+            raise WorkbenchError(
+                f"The dictionary {what} states of {wanted} numbers and {at} has "
+                f"{site_width(lm, at)}; take one that was trained on this model."
+            )
+
+
+def _require_knockouts(
+    lm: LanguageModel, lengths: Tensor, knockouts: Sequence[AttentionKnockout], nodes: int
+) -> None:
+    """Refuse knockouts of one branch that do not fit the model, the prompts or each other.
+
+    Raises:
+        WorkbenchError: for any of these.
+    """
+    if not knockouts:
+        return
+    require_attention(lm)
+    for knockout in knockouts:
+        for layer in knockout.layers:
+            require_layer(lm, layer)
+            for head in knockout.heads or ():
+                require_site(lm, Site(layer, "head_out", head))
+        require_tokens(knockout, lengths, nodes)
+    require_keys_left(lm, knockouts, lengths)
 
 
 def require_positions(positions: Tensor, lengths: Tensor, nodes: int) -> None:

@@ -33,7 +33,7 @@ from workbench.trace.checks import require_branches, require_one_invocation
 from workbench.trace.continuation import Continuation, continuation_of
 from workbench.trace.edits import ColumnWrite
 from workbench.trace.hooked_loop import loop_branches, write_patch
-from workbench.trace.interventions import Branch, Patched, Readout
+from workbench.trace.interventions import Branch, Patch, Patched, Readout, patches_of
 from workbench.trace.row_states import RowStates, run_rows
 from workbench.trace.token_tree import NO_TREE, TokenTree
 from workbench.trace.tree_walk import UNPATCHED, Place, TreeWalk
@@ -76,9 +76,10 @@ def fork_branches(
             lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=tree
         )
     warn_unpadded(lm)
-    firsts = [0, *accumulate(len(branch) for branch in branches)]
+    patched = [patches_of(branch) for branch in branches]  # the check above refused knockouts
+    firsts = [0, *accumulate(len(branch) for branch in patched)]
     at = [[row[a:b] for a, b in pairwise(firsts)] for row in positions.tolist()]
-    forks = _Forks(lm, prompts, branches, at, tokens_per_forward, tree, found)
+    forks = _Forks(lm, prompts, patched, at, tokens_per_forward, tree, found)
     out: Tensor | None = None
     read = torch.zeros((len(prompts), 1 + len(branches), 1 + tree.size), dtype=torch.bool)
     for places, final in forks.readings():
@@ -147,7 +148,7 @@ class _Forks:
 
     lm: LanguageModel
     prompts: Sequence[Sequence[int]]
-    branches: Sequence[Branch]
+    branches: Sequence[Sequence[Patch]]
     positions: list[list[list[int]]]
     tokens_per_forward: int
     tree: TokenTree

@@ -26,6 +26,7 @@ from workbench.models.dispatch import keeps_weights_away
 from workbench.models.invocation import invoke_adapter_from
 from workbench.trace.checks import require_layer, require_masks
 from workbench.trace.decoder import decode, stop_with
+from workbench.trace.edge_cuts import EdgeCut, cut_layers
 from workbench.trace.edits import ColumnWrite, Recording, gather_columns, hook_transforms
 from workbench.trace.hooks import hooked, on_inputs
 from workbench.trace.layout import Prompts, Tail
@@ -115,12 +116,13 @@ def run_joint(
     cache: Any,
     stop_after: int | None = None,
     gradients: bool = False,
+    cuts: Sequence[EdgeCut] = (),
 ) -> Tensor:
     """Run one pass over prompts and tail; return [rows, columns, width] after the final norm, or
     nothing if the pass stops before it.
 
     With ``gradients`` the pass can be differentiated with respect to whatever a transform outside
-    of it starts from.
+    of it starts from. ``cuts`` are the attention edges to hide.
 
     Raises:
         WorkbenchError: as :func:`forward`, but for the cache.
@@ -150,11 +152,13 @@ def run_joint(
     }
     positions = torch.cat([prompts.positions, tail.positions], dim=1)
     mask = None
-    if lm.architecture.packable and not (tail.size == 0 and cache is None and prompts.causal):
+    plain = tail.size == 0 and cache is None and prompts.causal and not cuts
+    if lm.architecture.packable and not plain:
         mask = model_mask(lm, visibility(prompts, tail), positions, positions)
     tokens = torch.cat([prompts.tokens, tail.tokens], dim=1)
     starts = prompts.columns - (lm.invocation_length or 0)
-    with on_inputs(lm, narrowed), hooked(lm, transforms), invoke_adapter_from(lm, starts):
+    inputs = cut_layers(lm, cuts, alive, narrowed)
+    with on_inputs(lm, inputs), hooked(lm, transforms), invoke_adapter_from(lm, starts):
         counted = positions if lm.architecture.packable else None  # its rows are whole strings
         return decode(lm, tokens, counted, mask, cache, gradients)
 
@@ -180,7 +184,8 @@ def check_writes(lm: LanguageModel, rows: int, writes: Sequence[ColumnWrite]) ->
     """
     for write in writes:
         require_layer(lm, write.layer)
-        width = lm.width if not write.sites else write.value.shape[-1]
+        whole = not write.sites and write.addition is None
+        width = lm.width if whole else write.value.shape[-1]
         expected = (*write.columns.shape, width)
         written = rows if write.only is None else len(write.only)
         if (

@@ -20,9 +20,17 @@ from workbench.models.server import server_of
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
 from workbench.trace.checks import require_branches, require_masks, require_one_invocation
+from workbench.trace.edge_cuts import cut_of
 from workbench.trace.edits import ColumnWrite, gather_columns
 from workbench.trace.forward import run_joint
-from workbench.trace.interventions import Branch, Patch, Patched, Readout
+from workbench.trace.interventions import (
+    Branch,
+    Patch,
+    Patched,
+    Readout,
+    knockouts_of,
+    patches_of,
+)
 from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.token_tree import NO_TREE, TokenTree, end_columns, tree_tail
 from workbench.trace.unpadded import String, equal_lengths, strings_of, token_at, warn_unpackable
@@ -90,14 +98,18 @@ def _padded(
         rows = torch.as_tensor(batch)
         padded = pad_prompts([prompts[row] for row in batch], lm.tokenizer.pad_token_id, lm.device)
         tail, read = tree_tail(padded, tree), end_columns(padded, tree)
-        columns = positions[rows].to(lm.device) + (padded.columns - padded.lengths)[:, None]
+        pad = padded.columns - padded.lengths
+        columns = positions[rows].to(lm.device) + pad[:, None]
         readings, at = [], 0
         for branch in ((), *branches):
             writes = [
-                _write(patch, columns[:, at + i, None], rows) for i, patch in enumerate(branch)
+                _write(patch, columns[:, at + i, None], rows)
+                for i, patch in enumerate(patches_of(branch))
             ]
-            at += len(branch)
-            final = gather_columns(run_joint(lm, padded, tail, None, writes, None), read)
+            at += len(writes)
+            cuts = [cut_of(knockout, rows, padded) for knockout in knockouts_of(branch)]
+            states = run_joint(lm, padded, tail, None, writes, None, cuts=cuts)
+            final = gather_columns(states, read)
             readings.append(unembed_reduced(lm, final, readout))
         yield rows, torch.arange(1 + tree.size).expand(len(rows), -1), readings
 
@@ -118,10 +130,10 @@ def _as_strings(
         last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
         readings, at = [], 0
         for branch in ((), *branches):
-            writes = []
-            for i, patch in enumerate(branch):
+            writes, patches = [], patches_of(branch)
+            for i, patch in enumerate(patches):
                 writes += _write_strings(patch, positions[:, at + i], strings, prompts, tree)
-            at += len(branch)
+            at += len(patches)
             final = gather_columns(
                 run_joint(lm, batch, empty_tail(batch), None, writes, None), last
             )[:, 0]
@@ -168,4 +180,5 @@ def _write(patch: Patch, columns: Tensor, rows: Tensor, only: Tensor | None = No
         only,
         patch.subspace,
         patch.factor,
+        patch.addition,
     )

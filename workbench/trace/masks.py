@@ -61,8 +61,13 @@ def within_chunk(see: Tensor, query_positions: Tensor, key_positions: Tensor, si
 
 def additive(see: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the additive mask [rows, 1, query, key] of the boolean mask ``see``."""
-    low = max(HIDDEN, torch.finfo(dtype).min / 2)
-    return torch.zeros(see.shape, dtype=dtype, device=see.device).masked_fill_(~see, low)[:, None]
+    mask = torch.zeros(see.shape, dtype=dtype, device=see.device)
+    return mask.masked_fill_(~see, hidden_value(dtype))[:, None]
+
+
+def hidden_value(dtype: torch.dtype) -> float:
+    """Return what a mask of ``dtype`` adds to the score of a key that is not seen."""
+    return max(HIDDEN, torch.finfo(dtype).min / 2)
 
 
 def model_mask(

@@ -29,7 +29,14 @@ from workbench.models.server import server_of
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_joint_groups, tail_room
-from workbench.trace.branches import BranchColumns, Layout, branch_columns, join_tails, lay_out
+from workbench.trace.branches import (
+    BranchColumns,
+    Layout,
+    branch_columns,
+    first_tokens,
+    join_tails,
+    lay_out,
+)
 from workbench.trace.checks import require_branches, require_masks
 from workbench.trace.edits import gather_columns
 from workbench.trace.forked import fork_branches
@@ -81,10 +88,11 @@ def patch_branches(
     require_masks(lm)
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
     positions = require_branches(lm, lengths, branches, tree.size)
-    early = _before_invocation(lm, branches, positions, lengths)
+    firsts = first_tokens(branches, positions)
+    early = _before_invocation(lm, firsts, lengths)
     if early:
         return _loop_early(lm, prompts, branches, early, readout, tokens_per_forward, tree)
-    wanted = _longest(lengths, branches, positions, tree.size)
+    wanted = int(((lengths[:, None] - firsts).clamp(min=1).amax(dim=0) + tree.size).sum())
     room = tail_room(tokens_per_forward, int(lengths.max()), wanted)
 
     def compute(numbers: NDArray[np.int64]) -> tuple[Tensor, ...]:
@@ -101,10 +109,9 @@ def patch_branches(
     return Patched(base, patched) if tree.size else Patched(base[:, 0], patched[:, :, 0])
 
 
-def _before_invocation(
-    lm: LanguageModel, branches: Sequence[Branch], positions: Tensor, lengths: Tensor
-) -> set[int]:
-    """Return the indices of branches that start before the tokens a switched-on adapter acts on.
+def _before_invocation(lm: LanguageModel, firsts: Tensor, lengths: Tensor) -> set[int]:
+    """Return the indices of branches that start, at tokens ``firsts`` [rows, branches], before the
+    tokens a switched-on adapter acts on.
 
     Packed, their copies of earlier tokens would follow the prompt, where the adapter would act on
     them too.
@@ -112,9 +119,8 @@ def _before_invocation(
     invocation = active_invocation(lm)
     if invocation is None:
         return set()
-    before = (positions < lengths[:, None] - invocation).any(dim=0).tolist()
-    owner = [number for number, branch in enumerate(branches) for _ in branch]
-    return {number for number, early in zip(owner, before, strict=True) if early}
+    before = (firsts < lengths[:, None] - invocation).any(dim=0)
+    return {*before.nonzero()[:, 0].tolist()}
 
 
 def _loop_early(
@@ -146,16 +152,6 @@ def _loop_early(
     return Patched(parts[0].base, torch.cat([part.patched for part in parts], dim=1)[:, back])
 
 
-def _longest(lengths: Tensor, branches: Sequence[Branch], positions: Tensor, nodes: int) -> int:
-    """Return the columns of all branches together, as if all rows were one batch."""
-    back = (lengths[:, None] - positions).clamp(min=1).amax(dim=0).tolist()
-    total, at = 0, 0
-    for branch in branches:
-        total += max(back[at : at + len(branch)]) + nodes
-        at += len(branch)
-    return total
-
-
 def _batch(
     lm: LanguageModel,
     prompts: Prompts,
@@ -174,11 +170,10 @@ def _batch(
     tail = join_tails(plain, layout.tail) if layout else plain
     read = torch.cat([ends[:, None], layout.read], dim=1) if layout else ends[:, None]
     writes = layout.writes if layout else ()
+    cuts = layout.cuts if layout else ()
     if len(groups) == 1:
-        final, kept = (
-            gather_columns(run_joint(lm, prompts, tail, None, writes, None), read.flatten(1)),
-            None,
-        )
+        states = run_joint(lm, prompts, tail, None, writes, None, cuts=cuts)
+        final, kept = gather_columns(states, read.flatten(1)), None
     else:
         first_layers = sorted(
             {where.first_layers[branch] for group in groups[1:] for branch in group}
@@ -193,6 +188,7 @@ def _batch(
             lowest=lowest,
             bases=bases,
             first_layers=first_layers,
+            cuts=cuts,
         )
     both = _read(lm, final, read, readout)
     patched = both.new_empty(both.shape[0], len(where.first_layers), *both.shape[2:])
@@ -204,7 +200,8 @@ def _batch(
 
 
 def _later(lm: LanguageModel, kept: CachedPrompts, layout: Layout, readout: Readout) -> Tensor:
-    final = forward_tail(lm, kept, layout.tail, layout.read.flatten(1), layout.writes)
+    read = layout.read.flatten(1)
+    final = forward_tail(lm, kept, layout.tail, read, layout.writes, cuts=layout.cuts)
     return _read(lm, final, layout.read, readout)
 
 

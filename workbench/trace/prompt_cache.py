@@ -24,6 +24,7 @@ from workbench.models import LanguageModel
 from workbench.models.invocation import invoke_adapter_from
 from workbench.models.moved_bytes import moved
 from workbench.trace.decoder import decode
+from workbench.trace.edge_cuts import EdgeCut, cut_layers
 from workbench.trace.edits import ColumnWrite, Recording, gather_columns, hook_transforms
 from workbench.trace.forward import check_writes, run_joint
 from workbench.trace.hooks import bypass_layers, hooked, on_inputs
@@ -108,9 +109,10 @@ def forward_keeping(
     lowest: int,
     bases: int,
     first_layers: Sequence[int],
+    cuts: Sequence[EdgeCut] = (),
 ) -> tuple[Tensor, CachedPrompts]:
     """Run one pass over prompts and tail, and keep the states after ``first_layers`` at global
-    columns ``lowest`` to ``bases``.
+    columns ``lowest`` to ``bases``. ``cuts`` are the attention edges to hide.
 
     Returns:
         [rows, reads, width] after the final norm, and what was kept.
@@ -118,7 +120,7 @@ def forward_keeping(
     cache = PromptCache(prompts.columns)
     columns = torch.arange(lowest, bases, device=lm.device).expand(prompts.rows, -1)
     recording = Recording(columns, tuple(Site(layer) for layer in first_layers if layer >= 0), {})
-    final = run_joint(lm, prompts, tail, recording, writes, cache)
+    final = run_joint(lm, prompts, tail, recording, writes, cache, cuts=cuts)
     states = {site.layer: states for site, states in recording.states.items()}
     return gather_columns(final, read), CachedPrompts(prompts, cache, states, lowest)
 
@@ -133,6 +135,7 @@ def forward_tail(
     recording: Recording | None = None,
     cache: Cache | None = None,
     gradients: bool = False,
+    cuts: Sequence[EdgeCut] = (),
 ) -> Tensor:
     """Run one pass over ``tail`` alone; return the states [rows, reads, width] after the final
     norm.
@@ -140,7 +143,8 @@ def forward_tail(
     ``read``, the recording and the writes count columns from the tail's first token. A ``cache``
     that holds what ``kept`` holds is used in its place and grows with the tail; only for tails that
     exist from the start. An adapter acts on the whole tail. With ``gradients`` the pass can be
-    differentiated with respect to whatever a transform outside of it starts from.
+    differentiated with respect to whatever a transform outside of it starts from. ``cuts`` are the
+    attention edges to hide, their columns counted from the prompts' first.
     """
     check_writes(lm, kept.prompts.rows, writes)
     alive = [sum(b < layer for b in tail.first_layer) for layer in range(lm.n_layers + 1)]
@@ -171,7 +175,7 @@ def forward_tail(
     past = kept.cache if cache is None else cache
     with (
         bypass_layers(lm, first),
-        on_inputs(lm, narrowed),
+        on_inputs(lm, cut_layers(lm, cuts, alive, narrowed, cached=columns)),
         hooked(lm, transforms),
         invoke_adapter_from(lm, 0),
     ):

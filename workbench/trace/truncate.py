@@ -35,7 +35,7 @@ def truncate_columns(alive: int, total: int, cached: int = 0, streams: Streams =
 
 
 def _cut(name: str, value: Any, alive: int, total: int, cached: int) -> Any:
-    if name == "attention_mask" or _is_mask(value, total, cached):
+    if name == "attention_mask" or is_mask(value, total, cached):
         return _cut_mask(value, alive, total, cached)
     if name == "position_ids" and isinstance(value, Tensor):
         return value[..., :alive]
@@ -56,12 +56,13 @@ def _cut_columns(value: Any, alive: int, total: int) -> Any:
 
 
 def _cut_mask(value: Any, alive: int, total: int, cached: int) -> Any:
-    if _is_mask(value, total, cached):
+    if is_mask(value, total, cached):
         return value[..., :alive, : cached + alive]
     return value
 
 
-def _is_mask(value: Any, total: int, cached: int) -> bool:
+def is_mask(value: Any, total: int, cached: int) -> bool:
+    """Return whether ``value`` is a mask [rows, heads, queries, keys] of so many columns."""
     return (
         isinstance(value, Tensor)
         and value.dim() == 4

@@ -4,6 +4,7 @@ forward, and the order in which it reaches patches.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from workbench.models.invocation import active_invocation
 from workbench.stream.model import require_in_memory
 from workbench.trace.backends.places import forward_order
 from workbench.trace.backends.protocol import PositionRows
-from workbench.trace.interventions import Branch
+from workbench.trace.interventions import Branch, Patch, knockouts_of, patches_of
 from workbench.trace.layout import Prompts
 from workbench.trace.sites import Site
 from workbench.trace.subspace import Subspace
@@ -98,5 +99,28 @@ def position_rows(positions: PositionRows, rows: int) -> Tensor:
 
 
 def in_forward_order(branch: Branch) -> Branch:
-    """Sort a branch's patches as a forward reaches them; those at one site keep their order."""
-    return sorted(branch, key=lambda patch: forward_order(patch.site))
+    """Sort a branch's patches as a forward reaches them; those at one site keep their order.
+    Knockouts, whose order changes nothing, follow.
+    """
+    patches = sorted(patches_of(branch), key=lambda patch: forward_order(patch.site))
+    return (*patches, *knockouts_of(branch))
+
+
+def require_patches(branches: Sequence[Branch], what: str) -> list[tuple[Patch, ...]]:
+    """Return the branches of an engine that cuts no attention edges and computes no additions.
+
+    Raises:
+        WorkbenchError: for a branch with a knockout, or a patch that a pass computes itself.
+    """
+    if any(knockouts_of(branch) for branch in branches):
+        raise WorkbenchError(
+            f"{what} cuts no attention edges; run branches with knockouts by the 'packed' or the "
+            "'loop' engine, on a model in this process."
+        )
+    patches = [patches_of(branch) for branch in branches]
+    if any(patch.addition is not None for branch in patches for patch in branch):
+        raise WorkbenchError(
+            f"{what} does not compute features within a pass; patch them by the 'packed' or the "
+            "'loop' engine, on a model in this process."
+        )
+    return patches

@@ -25,7 +25,7 @@ from workbench.models.unembed import unembed_reduced
 from workbench.trace.backends.inputs import in_forward_order, position_rows
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.branch_groups import plan_tail_groups
-from workbench.trace.branches import BranchColumns, branch_columns, lay_out
+from workbench.trace.branches import BranchColumns, branch_columns, first_tokens, lay_out
 from workbench.trace.checks import require_branches, require_positions, require_sites
 from workbench.trace.edits import Recording
 from workbench.trace.interventions import Branch, Patched, Readout
@@ -90,7 +90,7 @@ class KeptPrefixBackend:
         ordered = [in_forward_order(branch) for branch in branches]
         rest, whole = self._rest(prompts)
         positions = require_branches(lm, whole.lengths.cpu(), ordered, tree.size)
-        self._require_computed(positions)
+        self._require_computed(first_tokens(ordered, positions))
         where = branch_columns(
             whole,
             ordered,
@@ -106,7 +106,9 @@ class KeptPrefixBackend:
         )
         for group in groups:
             layout = lay_out(whole, tree, where, group, 0)
-            final = forward_tail(lm, computed, layout.tail, layout.read.flatten(1), layout.writes)
+            final = forward_tail(
+                lm, computed, layout.tail, layout.read.flatten(1), layout.writes, cuts=layout.cuts
+            )
             read.append(_readout(lm, final.reshape(*layout.read.shape, -1), readout))
         order = [branch for group in groups for branch in group]
         patched = torch.cat(read[1:], dim=1)[:, torch.as_tensor(order).argsort()]
@@ -136,8 +138,8 @@ class KeptPrefixBackend:
     def _require_computed(self, positions: Tensor) -> None:
         if bool((positions < self.kept.prompts.lengths[:, None].to(positions.device)).any()):
             raise WorkbenchError(
-                "A token whose keys and values are kept has no state to record or patch; keep "
-                "fewer tokens of the prompts."
+                "A token whose keys and values are kept is not computed again, so its state and "
+                "what it attends to stay as they are; keep fewer tokens of the prompts."
             )
 
     def _computed(

@@ -11,6 +11,7 @@ embedding).
 
 A hook changes its tensor in place and returns it: the stream after attention is hooked where the
 norm before the MLP takes it in, and only a change in place also reaches the addition after the MLP.
+What the MLP itself is given is changed in a copy.
 
 The copy is taken when the backend is built: weights and adapters changed later are not seen.
 """
@@ -39,7 +40,7 @@ from workbench.trace.backends.inputs import (
 )
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.backends.strings import join_strings, record_strings, string_batches
-from workbench.trace.interventions import Branch, Patched, Readout
+from workbench.trace.interventions import Branch, Patched, Readout, patches_of
 from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.sites import Component, Site
 from workbench.trace.token_tree import NO_TREE, TokenTree
@@ -50,6 +51,7 @@ HOOKS: dict[Component, str] = {
     "resid_mid": "blocks.{layer}.hook_resid_mid",
     "resid_post": "blocks.{layer}.hook_resid_post",
     "attn_out": "blocks.{layer}.hook_attn_out",
+    "mlp_in": "blocks.{layer}.mlp.hook_in",
     "mlp_out": "blocks.{layer}.hook_mlp_out",
     "head_out": "blocks.{layer}.attn.hook_z",
     "query": "blocks.{layer}.attn.hook_q",
@@ -148,7 +150,7 @@ class LensBackend:
             WorkbenchError: as there, and for a site the bridge has no hook for.
         """
         batches = string_batches(self.lm, prompts, branches, tree, tokens_per_forward, self._device)
-        for patch in (patch for branch in branches for patch in branch):
+        for patch in (patch for branch in branches for patch in patches_of(branch)):
             self._reachable(patch.site)
         readings = (
             [
@@ -245,6 +247,8 @@ def _reader(site: Site, columns: Tensor, taken: dict[Site, Tensor]) -> Hook:
 
 def _writer(write: BatchWrite) -> Hook:
     def hook(hidden: Tensor, hook: Any) -> Tensor:
+        if write.site.component == "mlp_in":
+            hidden = hidden.clone()  # where there is no norm before the MLP, this is the stream
         part = _part(write.site, hidden)
         column = write.columns.to(part.device)
         row = write.rows.to(part.device)

@@ -27,7 +27,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.room import require_room
 from workbench.models.server import Written
-from workbench.trace.backends.inputs import position_rows
+from workbench.trace.backends.inputs import position_rows, require_patches
 from workbench.trace.backends.nnsight import NnsightBackend
 from workbench.trace.backends.nnsight_passes import Pass, Rules, packed_pass, run_passes
 from workbench.trace.backends.nnsight_session import Step
@@ -36,7 +36,11 @@ from workbench.trace.backends.places import forward_order, places_of
 from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import Layout, branch_columns, join_tails, lay_out
-from workbench.trace.checks import require_branches, require_positions, require_sites
+from workbench.trace.checks import (
+    require_branches,
+    require_positions,
+    require_sites,
+)
 from workbench.trace.edits import ColumnWrite
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.layout import Prompts, pad_prompts
@@ -142,6 +146,7 @@ class NnsightService:
             )
         lengths = torch.as_tensor([len(prompt) for prompt in prompts])
         positions = require_branches(lm, lengths, branches, tree.size)
+        branches = require_patches(branches, "A server")
         send_by_value(readout)
         wanted = int((lengths[:, None] - positions).clamp(min=1).amax()) + tree.size
         room = tail_room(tokens_per_forward, int(lengths.max()), wanted * len(branches))

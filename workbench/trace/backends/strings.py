@@ -17,10 +17,19 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.room import require_room
-from workbench.trace.backends.inputs import BatchWrite, in_forward_order, position_rows
+from workbench.trace.backends.inputs import (
+    BatchWrite,
+    in_forward_order,
+    position_rows,
+    require_patches,
+)
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.batches import plan_batches
-from workbench.trace.checks import require_branches, require_positions, require_sites
+from workbench.trace.checks import (
+    require_branches,
+    require_positions,
+    require_sites,
+)
 from workbench.trace.interventions import Branch, Patch, Patched
 from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.sites import Site
@@ -57,7 +66,9 @@ def string_batches(
         WorkbenchError: for a branch that does not fit.
     """
     require_branches(lm, torch.as_tensor([len(prompt) for prompt in prompts]), branches, tree.size)
-    ordered = [in_forward_order(branch) for branch in branches]
+    ordered = require_patches(
+        [in_forward_order(branch) for branch in branches], "An engine on another library"
+    )
     batches = []
     for strings in share_forwards(lm, strings_of(prompts, tree), tokens_per_forward):
         padded = pad_prompts([s.tokens for s in strings], lm.tokenizer.pad_token_id, device)

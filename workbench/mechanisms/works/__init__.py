@@ -1,0 +1,3 @@
+"""Each published work is one module that defines ``WORK``, and may have helpers; see
+:mod:`workbench.mechanisms`.
+"""
