@@ -18,6 +18,7 @@ from workbench.experiments.scripts import script_named, write_notebook
 TUTORIALS = [path.stem for path in sorted((FOLDER / "tutorials").glob("*.py"))]
 FIGURES = {"tour": 3, "critical_reading": 5, "activation_patching": 9}
 """Fewest that are drawn; a tutorial that is not named must draw one."""
+BAR = "application/vnd.jupyter.widget-view+json"
 SETUP = (
     "from pathlib import Path\n"
     "from tests.support.tiny_default import use_tiny_default\n"
@@ -53,6 +54,7 @@ def test_every_cell_runs_and_figures_are_drawn(
     ]
     figures = sum(FIGURE in output.get("data", {}) for output in outputs)
     assert figures >= FIGURES.get(name, 1)
+    assert any(BAR in output.get("data", {}) for output in outputs)
     # Results are shown, nothing is printed.
     assert not [output.text for output in outputs if output.get("name") == "stdout"]
     assert [path.name for path in tmp_path.iterdir()] == [f"{name}.ipynb"]
