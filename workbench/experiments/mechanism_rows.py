@@ -28,4 +28,9 @@ MECHANISMS: tuple[Experiment, ...] = (
         "does the model know before it answers, better than another model or the question's text?",
         "SelfKnowledgeParameters",
     ),
+    _row(
+        "accuracy_directions",
+        "are being right and saying so orthogonal in the states, and does steering join them?",
+        "DirectionParameters",
+    ),
 )

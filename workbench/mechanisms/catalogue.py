@@ -15,6 +15,7 @@ _ROOM = "workbench.mechanisms.works"
 
 WORKS: Mapping[str, str] = {
     "self_knowledge": "self_knowledge",
+    "accuracy_directions": "accuracy_directions",
 }
 """By the name of the experiment, the module of the work."""
 
