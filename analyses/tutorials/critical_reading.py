@@ -22,18 +22,21 @@
 # the controls are the same.
 
 # %%
+import workbench as wb
+
+wb.show_progress()
+lm = wb.load_model("default")
+
+# %%
 import numpy as np
 import pandas as pd
 import plotly.express as px
 
-import workbench as wb
 from workbench.api.examples import capital_pairs, keep_single_tokens
 from workbench.patch import following, layer_gradient, permutation_p, ramp_distance
 from workbench.patch.effects import Sweep
 
 px.defaults.template = "plotly_white"
-wb.show_progress()
-lm = wb.load_model("default")
 
 # %% [markdown]
 # ## The figure
