@@ -19,7 +19,7 @@ choice of the donor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -40,6 +40,7 @@ from workbench.api.prompts import PromptTokens
 from workbench.api.readouts import Readout
 from workbench.api.results import Readings, Role
 from workbench.arrays import Floats
+from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.ablation_values import matched_noise
 from workbench.patch.branches import make_patch
@@ -49,8 +50,15 @@ from workbench.settings.defaults import CONTROL_LAYERS
 from workbench.trace.backends import Backend, engine
 from workbench.trace.checks import site_width
 from workbench.trace.interventions import Branch, Patch
-from workbench.trace.sites import Site
+from workbench.trace.sites import COMPONENTS, Site
 from workbench.trace.subspace import Subspace
+
+RANDOM_VECTOR, OTHER_PROMPT, RANDOM_POSITION, OWN_STATE = CONTROLS = (
+    "random_vector",
+    "other_prompt",
+    "random_position",
+    "own_state",
+)
 
 NARROWEST = 8
 """Numbers a state must have for a random direction to be another one than the donor's: with a
@@ -125,19 +133,41 @@ class _Write:
     whole: bool = False
 
 
-def read_conditions(job: PatchJob, controls: bool) -> tuple[Readings, ...]:
-    """Return the readings of the effect and, where asked for, of every control."""
+Controls = bool | Collection[str]
+"""All controls, none, or those that are named."""
+
+
+def read_conditions(job: PatchJob, controls: Controls) -> tuple[Readings, ...]:
+    """Return the readings of the effect and of the controls that are asked for.
+
+    Raises:
+        WorkbenchError: for a control that does not exist.
+    """
     writes = _writes(job, controls)
     with task("patching", job.rows) as bar:
         theirs = _donor_reading(job, writes[0])
         return _read(job, writes, theirs, bar)
 
 
-def _writes(job: PatchJob, controls: bool) -> list[_Write]:
+def _wanted(controls: Controls) -> frozenset[str]:
+    if isinstance(controls, bool):
+        return frozenset(CONTROLS) if controls else frozenset()
+    named = frozenset([controls] if isinstance(controls, str) else controls)
+    if not named <= {*CONTROLS}:
+        raise WorkbenchError(
+            f"Name controls of {', '.join(CONTROLS)}; not {', '.join(sorted(named - {*CONTROLS}))}."
+        )
+    return named
+
+
+def _writes(job: PatchJob, controls: Controls) -> list[_Write]:
+    wanted = _wanted(controls)
     at = patched_tokens(job.places, job.prompts, job.donor_prompts, job.readout.tree.size)
     count = len(job.places.labels)
     drawn = (
-        random_tokens(job.places, job.prompts, job.donor_prompts, job.seed) if controls else None
+        random_tokens(job.places, job.prompts, job.donor_prompts, job.seed)
+        if RANDOM_POSITION in wanted
+        else None
     )
     here, there = (
         (at.base, at.donor)
@@ -146,7 +176,7 @@ def _writes(job: PatchJob, controls: bool) -> list[_Write]:
     )
     sites = job.grid.sites
     theirs = _donor_states(job, there)
-    needed = controls or theirs is None
+    needed = bool(wanted) or theirs is None
     own = _record(job, job.lm, job.prompts, here, sites) if needed else {}
     values: States = {}
     mode: Mode = "replace"
@@ -157,33 +187,42 @@ def _writes(job: PatchJob, controls: bool) -> list[_Write]:
         )
     patched = slice(0, at.base.shape[1])
     effect = _Write("donor", "effect", job.grid, at.base, at.groups, _at(values, patched), mode)
-    if not controls:
+    if not wanted:
         return [effect]
     reference = {s: torch.zeros_like(v) if mode == "add" else v for s, v in own.items()}
     few = job.grid.thin_layers(CONTROL_LAYERS)
     writes = [effect]
-    if all(site_width(job.lm, site) >= NARROWEST for site in sites):
+    if RANDOM_VECTOR in wanted and all(site_width(job.lm, s) >= NARROWEST for s in sites):
         noise = {
             site: matched_noise(
                 reference[site][:, patched],
                 _written(job, site, reference[site], values[site].to(own[site]))[:, patched],
-                job.seed + index,
+                job.seed + _draw(job.lm, site),
             )
-            for index, site in enumerate(sites)
+            for site in sites
         }
         writes.append(
-            _Write(
-                "random_vector", "control", job.grid, at.base, at.groups, noise, mode, whole=True
-            )
+            _Write(RANDOM_VECTOR, "control", job.grid, at.base, at.groups, noise, mode, whole=True)
         )
-    if job.other_model:
+    if OTHER_PROMPT in wanted and job.other_model:
         writes.append(_other_prompt(job, at, few, _at(values, patched)))
     if drawn is not None:
         alone = tuple((index,) for index in range(count))
         moved = _at(values, slice(at.base.shape[1], None))
-        writes.append(_Write("random_position", "control", few, drawn[0], alone, moved, mode))
+        writes.append(_Write(RANDOM_POSITION, "control", few, drawn[0], alone, moved, mode))
+    if OWN_STATE not in wanted:
+        return writes
     still = _at(reference, patched)
-    return [*writes, _Write("own_state", "floor", few, at.base, at.groups, still, mode)]
+    return [*writes, _Write(OWN_STATE, "floor", few, at.base, at.groups, still, mode)]
+
+
+def _draw(lm: LanguageModel, site: Site) -> int:
+    """Return a number of a site's own, so that its random direction is the same whichever layers
+    are patched with it: the layer in the stream after a layer.
+    """
+    order = (COMPONENTS.index(site.component) - COMPONENTS.index("resid_post")) % len(COMPONENTS)
+    index = 0 if site.index is None else site.index
+    return site.layer + lm.n_layers * (order + len(COMPONENTS) * index)
 
 
 def _written(job: PatchJob, site: Site, reference: Tensor, value: Tensor) -> Tensor:
@@ -197,7 +236,7 @@ def _other_prompt(job: PatchJob, at: PatchedTokens, grid: Grid, values: States) 
     """Return the patches with the donor model's states of another prompt at the same places."""
     partner = torch.as_tensor(derangement(job.rows, job.seed))
     others = {site: value[partner.to(value.device)] for site, value in values.items()}
-    return _Write("other_prompt", "control", grid, at.base, at.groups, others, partner=partner)
+    return _Write(OTHER_PROMPT, "control", grid, at.base, at.groups, others, partner=partner)
 
 
 def _at(states: States, columns: slice) -> States:

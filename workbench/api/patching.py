@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.api.asked_prompts import AskedQuestions, tokens_of
-from workbench.api.conditions import PatchJob, read_conditions
+from workbench.api.conditions import Controls, PatchJob, read_conditions
 from workbench.api.confidence_sweep import at_positions, sweep_confidence
 from workbench.api.donor_match import cuts_alike, donor_readout, require_sites
 from workbench.api.donors import ModelPrompts, RecordedDonor, open_donor
@@ -46,7 +46,7 @@ def sweep(
     layers: Any = "all",
     component: Any = "resid_post",
     window: int = 1,
-    controls: bool = True,
+    controls: Controls = True,
     backend: str = "packed",
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
     seed: int = 0,
@@ -68,7 +68,8 @@ def sweep(
         component: resid_pre, resid_mid, resid_post, attn_out, mlp_out, heads, queries, keys, values
             or neurons, or several of them, patched together.
         window: how many neighbouring layers are patched together.
-        controls: read the controls too.
+        controls: read the controls too: all, none, or those that are named
+            (:data:`workbench.api.conditions.CONTROLS`).
         backend: a name of :data:`workbench.trace.backends.ENGINES`.
         tokens_per_forward: memory bound, tokens of one forward.
         seed: of the controls.
@@ -87,7 +88,7 @@ def sweep(
             prompts,
             donor,
             layers=layers,
-            controls=controls,
+            controls=bool(controls),
             tokens_per_forward=tokens_per_forward,
             seed=seed,
         )
@@ -122,7 +123,7 @@ def patch_map(
     component: Any = None,
     window: int = 1,
     neuron_window: int = 1,
-    controls: bool = True,
+    controls: Controls = True,
     backend: str = "packed",
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
     seed: int = 0,

@@ -147,7 +147,7 @@
           setBusy(`${Math.round(100 * line.share)} % of the cells are true patches.`);
           const filled = before.true.slice();
           line.layers.forEach((layer, at) => { filled[layer] = line.values[at]; });
-          return { ...before, true: filled, share: line.share, rho: line.rho };
+          return { ...before, true: filled, share: line.share, rho: line.rho, counted: line.counted };
         })));
       }
     }
@@ -193,9 +193,10 @@
         <p role="status" class="soft">${busy}</p>${error && html`<p class="error" role="alert">${error}</p>`}
       </form>
       <div class="views">
-      ${curve && html`<section class="card" id="curve"><h2>Every layer at token ${state.range[0]}</h2><p class="soft">The readout after the donor's state takes this token's place, layer by layer. Unpatched ${shortNumber(curve.base)}, donor ${shortNumber(curve.donor)}${curve.complete ? `, noise floor ${shortNumber(curve.floor)}` : "; controls follow"}. Click a layer for its distribution.</p>
+      ${curve && html`<section class="card" id="curve"><h2>Every layer at token ${state.range[0]}</h2><p class="soft">The readout after the donor's state takes this token's place, layer by layer. Unpatched ${shortNumber(curve.base)}, donor ${shortNumber(curve.donor)}${curve.complete ? `, noise floor ${shortNumber(curve.floor)}` : ""}. Click a layer for its distribution.</p>
+        <p class="soft" id="read">Read so far: ${curve.conditions.map((each, at) => `${at ? ", " : ""}${NAMES[each.name] || each.name} at ${each.layers.length}`)} of ${curve.of_layers} layers${curve.complete ? "." : "; the rest follows."}</p>
         <${Figure} id="curve" figure=${curveFigure(curve)} label="Readout by layer; its numbers are in the table below" onPick=${(point) => { update({ layer: point.x }); distribution(swap(point.x, state.range[0])); }} /><${Tools} kind="curve" line=${curve} figure="curve" /></section>`}
-      ${grid && html`<section class="card" id="grid"><h2>Layers by ${{ position: "tokens", head: "heads", component: "components" }[grid.over]}</h2><p class="soft">Effect on the readout. Pale cells are estimates from one gradient, full ones true patches: <span id="share">${Math.round(100 * grid.share)}</span> % are true; rank agreement so far ${grid.rho === null ? "–" : grid.rho.toFixed(2)} (Spearman).</p>
+      ${grid && html`<section class="card" id="grid"><h2>Layers by ${{ position: "tokens", head: "heads", component: "components" }[grid.over]}</h2><p class="soft">Effect on the readout. Pale cells are estimates from one gradient, full ones true patches: <span id="share">${Math.round(100 * grid.share)}</span> % are true; rank agreement so far ${grid.rho === null ? "–" : grid.rho.toFixed(2)} (Spearman)${grid.counted && grid.counted.some((row) => row.includes(false)) ? ", where the two runs differ: before that a patch does nothing by construction" : ""}.</p>
         <${Figure} id="grid" figure=${gridFigure(grid)} label="Effects by layer; their numbers are in the table below" onPick=${(point) => { update({ layer: point.y }); if (grid.over === "component") return; distribution(grid.over === "head" ? swap(point.y, position, point.x) : swap(point.y, grid.positions[point.x])); }} /><${Tools} kind="grid" line=${grid} figure="grid" /></section>`}
       ${state.range && tokens && html`<section class="card" id="change"><h2>One change at token ${position}</h2><div class="options">
           <label>Layer <input type="number" aria-label="layer" min="0" max=${info.layers - 1} value=${state.layer} onInput=${(event) => update({ layer: Math.max(0, Math.min(info.layers - 1, Number(event.target.value) || 0)) })} /></label>
