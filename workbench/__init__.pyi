@@ -25,6 +25,7 @@ from workbench.elicit import ask_pairs as ask_pairs
 from workbench.elicit import read_confidence as read_confidence
 from workbench.errors import WorkbenchError as WorkbenchError
 from workbench.experiments.recipes.run import teach_recipe as teach_recipe
+from workbench.live.notebook import live_widget as live_widget
 from workbench.loading import load_model as load_model
 from workbench.loop import run_loop as run_loop
 from workbench.measure import Estimate as Estimate

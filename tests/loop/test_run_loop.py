@@ -516,7 +516,7 @@ def test_another_seed_or_setting_under_one_name_is_refused_with_the_difference(
     other = changed(copied.inputs.config, seed=1, teach__epochs=7)
     told = (
         rf"^{copied.folder} holds results of other settings \(seed: 0 there, 1 now; teach\.epochs: \d there, 7 now\)\. Give this run "
-        r"another --name, or say --replace to do questions, answer, elicit, probe, teach, teach_control and 5 more again in their place\.$"
+        r"another --name, or say --replace to do questions, answer, elicit, probe, teach, teach_control and 6 more again in their place\.$"
     )
     with pytest.raises(WorkbenchError, match=told):
         run_loop(other, copied.folder, copied.figures)

@@ -2,10 +2,10 @@
 for all of them as true patches.
 
 The views are computed as the server computes them, without browser and network: a click at a token
-until a few layers are there with random vectors, and until all layers and controls are; a grid of 16 tokens by all
-layers until the estimates are there, and until every cell is a true patch. The conversation is a
-chat of some fifty tokens. A click costs the tokens after it, so the first and the last of the
-grid's tokens are clicked, and one :data:`EARLIEST` tokens before the end.
+until a few layers are there with random vectors, and until all layers and controls are; a grid of
+16 tokens by all layers until the estimates are there, and until every cell is a true patch. The
+conversation is a chat of some fifty tokens. A click costs the tokens after it, so the first and the
+last of the grid's tokens are clicked, and one :data:`EARLIEST` tokens before the end.
 
 Seconds are those of this machine under its load, so the time of one plain forward of the
 conversation stands beside them; the bounds are for the default model on two free cores.

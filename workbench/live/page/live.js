@@ -3,36 +3,20 @@
 "use strict";
 (() => {
   const { html, render, useState, useEffect, useRef } = htmPreact;
-  const PAGE = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join("");
   const LENGTHS = [-4, -3, -2, -1, -0.5, 0.5, 1, 2, 3, 4];
   const FIRST = { base: { kind: "text", text: "The capital of France is", model: "base" }, donor: { kind: "text", text: "The capital of Italy is", model: "base" },
                   read: { kind: "texts", first: " Paris", second: " Rome" }, component: "resid_post", over: "position", range: null, layer: 0 };
   const controls = {};
 
-  // A newer view of a kind breaks the older one off; the server is told by the closed connection.
   function stop(...kinds) { for (const kind of kinds) if (controls[kind]) { controls[kind].abort(); delete controls[kind]; } }
-  async function ask(view, receive) {
+  function ask(view, receive) {
     stop(view.view);
     const control = controls[view.view] = new AbortController();
-    try {
-      const answer = await fetch("view", { method: "POST", headers: { "Content-Type": "application/json", "X-Page": PAGE }, body: JSON.stringify(view), signal: control.signal });
-      if (!answer.ok) { receive({ kind: "error", message: await answer.text() }); return; }
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = "";
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        const lines = (rest + value).split("\n");
-        rest = lines.pop();
-        for (const line of lines) if (line) receive(JSON.parse(line));
-      }
-    } catch (error) {
-      if (error.name !== "AbortError") receive({ kind: "error", message: "The server does not answer; is 'workbench show' still running?" });
-    }
+    bench.view(view, control.signal, receive);
   }
 
   function kept() {
-    if (!location.hash.startsWith("#view=")) return null;
+    if (!bench.links || !location.hash.startsWith("#view=")) return null;
     try { return { ...FIRST, ...JSON.parse(decodeURIComponent(location.hash.slice(6))) }; } catch (error) { return null; }
   }
   function titleOf(state, tokens) {
@@ -130,7 +114,7 @@
       setError("");
       clear();
       const link = "#view=" + encodeURIComponent(JSON.stringify(next));
-      if (location.hash !== link) history.pushState(null, "", link);
+      if (bench.links && location.hash !== link) history.pushState(null, "", link);
       setPast((before) => [{ title: titleOf(next, words), state: next }, ...before.filter((each) => JSON.stringify(each.state) !== JSON.stringify(next))].slice(0, 40));
       if (low === high) {
         setBusy("Patching every layer.");
@@ -214,10 +198,10 @@
           <button type="button" disabled=${length === 0} onClick=${() => written(length === "out" ? { kind: "project", layer: state.layer, position, direction: slider.direction } : { kind: "steer", layer: state.layer, position, direction: slider.direction, length })}>Generate so</button></div>
         <${Figure} id="steered" figure=${outcomeFigure(shown)} label="Distribution at this length" /><${Tools} kind="slider" line=${slider} figure="slider" /></section>`}
       </div>
-      ${past.length > 0 && html`<section class="card" id="history"><h2>Looked at</h2><p class="soft">The address of the page leads to the view as long as the server runs.</p><ul class="past">${past.map((each) => html`<li><button type="button" onClick=${() => { set(each.state); look(each.state); }}>${each.title}</button></li>`)}</ul></section>`}`;
+      ${past.length > 0 && html`<section class="card" id="history"><h2>Looked at</h2>${bench.links && html`<p class="soft">The address of the page leads to the view as long as the server runs.</p>`}<ul class="past">${past.map((each) => html`<li><button type="button" onClick=${() => { set(each.state); look(each.state); }}>${each.title}</button></li>`)}</ul></section>`}`;
   }
 
-  fetch("session").then((answer) => answer.json()).then((info) => {
+  bench.session().then((info) => {
     document.title = `Live bench: ${info.model}`;
     const holder = document.getElementById("bench");
     holder.replaceChildren();
