@@ -65,8 +65,8 @@ def sweep(
         at: "last", an index, a text, a list of these, or named spans
             (:mod:`workbench.api.positions`).
         layers: "all", or layer numbers.
-        component: resid_pre, resid_mid, resid_post, attn_out, mlp_out, heads, queries, keys, values
-            or neurons, or several of them, patched together.
+        component: resid_pre, resid_mid, resid_post, attn_out, mlp_in, mlp_out, heads, queries,
+            keys, values or neurons, or several of them, patched together.
         window: how many neighbouring layers are patched together.
         controls: read the controls too: all, none, or those that are named
             (:data:`workbench.api.conditions.CONTROLS`).

@@ -42,6 +42,12 @@ LINES = (
         False,
     ),
     Line(
+        "texts_alone_over_together",
+        "texts under patches one by one (estimated) / in one batch",
+        8,
+        False,
+    ),
+    Line(
         "knockout_over_forward",
         "edges cut in every window of layers, last token / plain forward",
         2,

@@ -17,13 +17,13 @@ from workbench.api.prompt_runs import run_as_named
 from workbench.elicit.conversation import ScaleTokens
 from workbench.live import change_code
 from workbench.live.changes import (
-    branch_maker,
     branch_of,
     changed_places,
     direction_branch,
     direction_of,
     read_outcomes,
     scale_of,
+    text_branch_of,
 )
 from workbench.live.curve import curve_lines
 from workbench.live.grid import grid_lines
@@ -150,7 +150,7 @@ def _slider(session: Session, view: SliderView, pair: OpenPair) -> Line:
 
 def _generated(session: Session, view: GenerateView, pair: OpenPair) -> Iterator[Line]:
     (prompt,) = pair.base_tokens.rows
-    make = branch_maker(session, pair, view.change)
+    branch = text_branch_of(session, pair, view.change)
     before: list[int] = []
     after: list[int] = []
 
@@ -162,7 +162,7 @@ def _generated(session: Session, view: GenerateView, pair: OpenPair) -> Iterator
 
     with run_as_named(pair.lm):
         steps = generate_patched(
-            pair.lm, prompt, make, view.tokens, tokens_per_forward=session.tokens_per_forward
+            pair.lm, prompt, branch, view.tokens, tokens_per_forward=session.tokens_per_forward
         )
         for plain_token, patched_token in steps:
             before += [] if plain_token is None else [plain_token]

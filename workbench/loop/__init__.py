@@ -18,6 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.files.hashing import sha256_of
 from workbench.files.locks import require_free
 from workbench.files.ownership import FIGURES, claim_folder, require_claimable
+from workbench.files.processes import is_first_process, launched_processes
 from workbench.files.seals import damaged
 from workbench.files.writing import sweep_temporary_files, write_atomically, write_json
 from workbench.loop.inputs import inputs_of
@@ -91,6 +92,7 @@ STAGES = (
         _work("probes", "probe_before"),
         ("probe", "bootstrap_resamples", "seed"),
         ("elicit",),
+        alone=True,
     ),
     Stage("teach", _work("teaching", "teach"), ("model", "teach", "seed"), ("probe",)),
     Stage(
@@ -113,6 +115,7 @@ STAGES = (
         _work("probes", "probe_after"),
         ("probe", "bootstrap_resamples", "seed"),
         ("elicit_tuned",),
+        alone=True,
     ),
     Stage("patch", _work("patching", "patch"), ("model", "patch", "seed"), ("teach",)),
     Stage(
@@ -127,6 +130,7 @@ STAGES = (
         ("bootstrap_resamples", "seed"),
         ("probe", "elicit_tuned", "elicit_control", "probe_tuned", "patch", "attribute"),
         page,
+        alone=True,
     ),
 )
 
@@ -177,8 +181,13 @@ def run_loop(
 
 
 def _require_teachable_model(planned: Sequence[PlannedStage], context: Run) -> None:
-    """Load the model before it is asked anything, and refuse one that could not be taught."""
+    """Load the model before it is asked anything, and refuse one that could not be taught.
+
+    Several processes load it together, because one may be alone when it needs it first.
+    """
     names = [each.stage.name for each in planned]
+    if launched_processes() > 1 and not all_done(planned, context):
+        context.lm  # noqa: B018
     if not all_done(planned[: names.index("teach") + 1], context):
         from workbench.teach.training_forward import require_teachable
 
@@ -190,7 +199,7 @@ def _grow_page(
 ) -> None:
     from workbench.loop.growing_page import grow_page
 
-    if not all_done(planned, context):
+    if is_first_process() and not all_done(planned, context):
         grow_page(context, planned, finished)
 
 

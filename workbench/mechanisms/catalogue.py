@@ -15,6 +15,7 @@ _ROOM = "workbench.mechanisms.works"
 
 WORKS: Mapping[str, str] = {
     "self_knowledge": "self_knowledge",
+    "gathered_confidence": "gathered_confidence",
 }
 """By the name of the experiment, the module of the work."""
 

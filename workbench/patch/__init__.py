@@ -6,7 +6,8 @@ of hooked forwards is kept as their reference. Effects are computed from the rea
 following, layer gradient and their nulls, and for maps a tidy table with corrected p-values. The
 package also holds :func:`attribute` (all cells from one backward, verified by true patches),
 :func:`direct_attribution` (who wrote the logits) and :func:`path_effects` (what one part tells
-another directly).
+another directly),
+and :func:`generate_branches` (what is written under patches).
 """
 
 from workbench.patch.ablation_values import (
@@ -55,6 +56,7 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
+from workbench.patch.generation import BranchTexts, WrittenText, generate_branches
 from workbench.patch.inputs import DonorPairs, ModelInputs, Reading
 from workbench.patch.knockout_windows import (
     every_window,
@@ -92,6 +94,8 @@ from workbench.patch.sweep import (
     read_scale,
     record_number,
 )
+from workbench.patch.text_branches import TextBranch
+from workbench.patch.text_choice import Sampling
 from workbench.patch.verification import Agreement, Check, Verification, verify
 
 __all__ = [
@@ -100,6 +104,7 @@ __all__ = [
     "Agreement",
     "Attribution",
     "Axis",
+    "BranchTexts",
     "Cell",
     "Cells",
     "Check",
@@ -118,10 +123,13 @@ __all__ = [
     "PathEffects",
     "Reading",
     "Recorded",
+    "Sampling",
     "Scores",
     "Sweep",
     "SweepReading",
+    "TextBranch",
     "Verification",
+    "WrittenText",
     "along",
     "attribute",
     "cell_branches",
@@ -139,6 +147,7 @@ __all__ = [
     "expected_combination",
     "expected_confidence_of",
     "following",
+    "generate_branches",
     "half_layer",
     "head_cells",
     "head_sites",
