@@ -19,100 +19,48 @@ choice of the donor.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from workbench.api.control_names import (
+    OTHER_PROMPT,
+    OWN_STATE,
+    RANDOM_POSITION,
+    RANDOM_VECTOR,
+    Controls,
+    site_number,
+    wanted_controls,
+)
 from workbench.api.donors import (
-    Donor,
     Mode,
     ModelPrompts,
     RecordedDonor,
     written_states,
 )
 from workbench.api.grid import Grid
+from workbench.api.patch_job import PatchJob
 from workbench.api.patched_tokens import PatchedTokens, patched_tokens, random_tokens
-from workbench.api.positions import Places
 from workbench.api.prompt_runs import States, read_branches, record_sites
 from workbench.api.prompts import PromptTokens
-from workbench.api.readouts import Readout
 from workbench.api.results import Readings, Role
 from workbench.arrays import Floats
-from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.ablation_values import matched_noise
 from workbench.patch.branches import make_patch
 from workbench.patch.controls import derangement
 from workbench.progress import Task, task
 from workbench.settings.defaults import CONTROL_LAYERS
-from workbench.trace.backends import Backend, engine
 from workbench.trace.checks import site_width
 from workbench.trace.interventions import Branch, Patch
-from workbench.trace.sites import COMPONENTS, Site
-from workbench.trace.subspace import Subspace
-
-RANDOM_VECTOR, OTHER_PROMPT, RANDOM_POSITION, OWN_STATE = CONTROLS = (
-    "random_vector",
-    "other_prompt",
-    "random_position",
-    "own_state",
-)
+from workbench.trace.sites import Site
 
 NARROWEST = 8
 """Numbers a state must have for a random direction to be another one than the donor's: with a
 single number every second one is the donor's own.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class PatchJob:
-    """The inputs from which a grid of patches is read.
-
-    Attributes:
-        donor_readout: reads the donor's run, with its own vocabulary.
-        subspaces: by layer, what alone of the states is patched; None for all.
-    """
-
-    lm: LanguageModel
-    prompts: PromptTokens
-    donor: Donor
-    places: Places
-    grid: Grid
-    readout: Readout
-    donor_readout: Readout
-    engine: str
-    tokens_per_forward: int
-    seed: int
-    subspaces: Mapping[int, Subspace] | None = None
-    backends: dict[int, Backend] = field(default_factory=dict)
-
-    def backend(self, lm: LanguageModel) -> Backend:
-        """Return the backend of ``lm`` in its present state. It is made once, because some backends
-        copy the model.
-        """
-        if id(lm) not in self.backends:
-            self.backends[id(lm)] = engine(self.engine)(lm)
-        return self.backends[id(lm)]
-
-    @property
-    def rows(self) -> int:
-        return len(self.prompts)
-
-    @property
-    def donor_prompts(self) -> PromptTokens | None:
-        """The prompts of the donor's run, None where the donor is no run."""
-        return self.donor.prompts if isinstance(self.donor, ModelPrompts | RecordedDonor) else None
-
-    @property
-    def other_model(self) -> bool:
-        """Whether the donor is a run of another model, with a prompt of its own for each."""
-        other = isinstance(self.donor, RecordedDonor) or (
-            isinstance(self.donor, ModelPrompts) and self.donor.lm is not self.lm
-        )
-        prompts = self.donor_prompts
-        return other and prompts is not None and len({*prompts.rows}) > 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +81,6 @@ class _Write:
     whole: bool = False
 
 
-Controls = bool | Collection[str]
-"""All controls, none, or those that are named."""
-
-
 def read_conditions(job: PatchJob, controls: Controls) -> tuple[Readings, ...]:
     """Return the readings of the effect and of the controls that are asked for.
 
@@ -149,19 +93,8 @@ def read_conditions(job: PatchJob, controls: Controls) -> tuple[Readings, ...]:
         return _read(job, writes, theirs, bar)
 
 
-def _wanted(controls: Controls) -> frozenset[str]:
-    if isinstance(controls, bool):
-        return frozenset(CONTROLS) if controls else frozenset()
-    named = frozenset([controls] if isinstance(controls, str) else controls)
-    if not named <= {*CONTROLS}:
-        raise WorkbenchError(
-            f"Name controls of {', '.join(CONTROLS)}; not {', '.join(sorted(named - {*CONTROLS}))}."
-        )
-    return named
-
-
 def _writes(job: PatchJob, controls: Controls) -> list[_Write]:
-    wanted = _wanted(controls)
+    wanted = wanted_controls(controls)
     at = patched_tokens(job.places, job.prompts, job.donor_prompts, job.readout.tree.size)
     count = len(job.places.labels)
     drawn = (
@@ -197,7 +130,7 @@ def _writes(job: PatchJob, controls: Controls) -> list[_Write]:
             site: matched_noise(
                 reference[site][:, patched],
                 _written(job, site, reference[site], values[site].to(own[site]))[:, patched],
-                job.seed + _draw(job.lm, site),
+                job.seed + site_number(job.lm, site),
             )
             for site in sites
         }
@@ -214,15 +147,6 @@ def _writes(job: PatchJob, controls: Controls) -> list[_Write]:
         return writes
     still = _at(reference, patched)
     return [*writes, _Write(OWN_STATE, "floor", few, at.base, at.groups, still, mode)]
-
-
-def _draw(lm: LanguageModel, site: Site) -> int:
-    """Return a number of a site's own, so that its random direction is the same whichever layers
-    are patched with it: the layer in the stream after a layer.
-    """
-    order = (COMPONENTS.index(site.component) - COMPONENTS.index("resid_post")) % len(COMPONENTS)
-    index = 0 if site.index is None else site.index
-    return site.layer + lm.n_layers * (order + len(COMPONENTS) * index)
 
 
 def _written(job: PatchJob, site: Site, reference: Tensor, value: Tensor) -> Tensor:
