@@ -26,6 +26,7 @@ from workbench.settings.errors import explained, names
 from workbench.settings.fields import Seed, Settings
 from workbench.settings.file import read_settings_file
 from workbench.settings.groups import (
+    AttributionSettings,
     MeasureSettings,
     ModelSettings,
     PatchSettings,
@@ -35,6 +36,7 @@ from workbench.settings.groups import (
 from workbench.settings.teaching import HeadSettings, LoraSettings, TeachSettings
 
 __all__ = [
+    "AttributionSettings",
     "ElicitSettings",
     "HeadSettings",
     "LoraSettings",
@@ -66,6 +68,7 @@ class RunConfig(Settings):
     probe: ProbeConfig = ProbeConfig()
     teach: TeachSettings = TeachSettings()
     patch: PatchSettings = PatchSettings()
+    attribution: AttributionSettings = AttributionSettings()
     measure: MeasureSettings = MeasureSettings()
     bootstrap_resamples: int = Field(
         RESAMPLES, ge=100, le=10**6, description="bootstrap resamples of every interval"

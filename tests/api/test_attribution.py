@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.api.attribution import attribute, path_effects
+from workbench.api.attribution import attribute
+from workbench.api.direct_paths import path_effects, propose_edges
 from workbench.api.direct_writing import direct_attribution
 from workbench.api.donors import Ablation
 from workbench.api.patching import patch_map
@@ -99,3 +100,35 @@ def test_a_donor_of_another_vocabulary_is_refused(
     other = make_tiny(seed=1, tokenizer="whole_numbers")
     with pytest.raises(WorkbenchError, match="patch it with patch_map"):
         attribute(tiny_lm, "What is the cat", donor=other, read=("x", "y"), at="last")
+
+
+def test_neurons_are_attributed_to_by_window(tiny_lm: LanguageModel) -> None:
+    found = attribute(
+        tiny_lm, *PAIRS, read=READS, component="neurons", neuron_window=25, check=CHECK
+    )
+    assert [axis.name for axis in found.axes] == ["layer", "neuron", "position"]
+    assert found.axes[1].labels == ("0–24", "25–49", "50–63")
+    with pytest.raises(WorkbenchError, match="holds 1 to 64 of them, not 65"):
+        attribute(tiny_lm, *PAIRS, read=READS, component="neurons", neuron_window=65)
+    with pytest.raises(WorkbenchError, match="needs neurons among the components"):
+        attribute(tiny_lm, *PAIRS, read=READS, component="heads", neuron_window=2)
+
+
+def test_proposed_edges_are_patched_along_their_paths(tiny_lm: LanguageModel) -> None:
+    senders = [Site(0, "head_out", 1), Site(0, "mlp_out"), Site(1, "mlp_out")]
+    receivers = [Site(2, "mlp_out"), Site(2, "head_out", 3)]
+    found = propose_edges(
+        tiny_lm, CAT, DOG, read=("x", "y"), senders=senders, receivers=receivers, check=Check(2)
+    )
+    lines = found.table()
+    assert list(lines["kind"]) == ["largest"] * 2 + ["random"] * 2
+    every = path_effects(tiny_lm, CAT, DOG, read=("x", "y"), senders=senders, receivers=receivers)
+    moved = every.patched[0] - every.base[0]
+    for agreement in found.agreements:
+        for (sender, receiver), effect in zip(agreement.edges, agreement.effects[0], strict=True):
+            wanted = moved[senders.index(sender), receivers.index(receiver)]
+            assert effect == pytest.approx(wanted, abs=1e-5)
+    with pytest.raises(WorkbenchError, match="the same read to every one"):
+        propose_edges(
+            tiny_lm, [CAT, DOG], [DOG, CAT], read=["x", "y"], senders=senders, receivers=receivers
+        )

@@ -22,6 +22,7 @@ def test_a_whole_run_has_every_ratio_and_every_difference(
         "within_over_replace",
         "position_map_over_forward",
         "position_map_loop_over_packed",
+        "texts_alone_over_together",
         "record_over_forward",
     ):
         assert values[f"{key}.low"] == values[key] == values[f"{key}.high"] > 0
@@ -30,6 +31,7 @@ def test_a_whole_run_has_every_ratio_and_every_difference(
             assert values[f"{library.key}_over_packed"] > 0
             assert values[f"packed_vs_{library.key}"] < 1e-4
     assert values["packed_vs_forward"] < 1e-4
+    assert values["texts.equal"] == values["texts.alone_measured"] == 6
     if not pyvene_installed():
         assert values["pyvene_over_packed"] is None
         assert any("pip install" in note for note in found.notes)

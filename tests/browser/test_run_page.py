@@ -12,8 +12,16 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from workbench.loop import open_run
+from workbench.loop.results import loop_results
 from workbench.report import Page, Section, write_page
-from workbench.report.explorer import Explorer, ExplorerColumn, ItemCurves, ItemTokens
+from workbench.report.explorer import (
+    Explorer,
+    ExplorerColumn,
+    ItemCurves,
+    ItemTokens,
+    TokenColours,
+)
 from workbench.report.findings import Card, CardNumber, Finding, Judgement
 
 Visit = Callable[..., Any]
@@ -93,6 +101,40 @@ def test_an_opened_question_shows_its_tokens_and_curves(visit: Visit, run_page: 
     assert page.locator("#opened").count() == 0
 
 
+def test_colours_are_the_attribution_in_signs_and_words(
+    visit: Visit, run_page: Path, finished_run: Any
+) -> None:
+    """Blue where a score is above zero, orange below, none where it is switched off; the numbers
+    stand in the table.
+    """
+    context = open_run(finished_run.folder, finished_run.figures)
+    stage = context.stage("attribute")
+    scores = 100 * stage.tensors("attribution")["taught"]
+    coloured = stage.table("attributed")["row"].tolist()
+    rows = loop_results(context).readouts.questions["row"].tolist()
+    at = rows.index(coloured[0])
+    page = visit(run_page, f"#questions?open={at}")
+    page.wait_for_selector("#opened .js-plotly-plot")
+    tokens = page.locator("#opened .token")
+    assert tokens.first.get_attribute("style") in (None, "")
+    page.get_by_label("taught model").check()
+    page.wait_for_selector("#opened .key")
+    shown = scores[0][np.isfinite(scores[0])]
+    styles = [each.get_attribute("style") or "" for each in tokens.all()]
+    assert len(styles) == len(shown)
+    wanted = ["--lowers" if value < 0 else "--raises" for value in shown]
+    assert all(name in style for name, style in zip(wanted, styles, strict=True))
+    page.get_by_text("The colours' numbers").click()
+    cells = page.locator("#opened details.numbers tbody tr td:nth-child(4)").all_inner_texts()
+    assert [float(cell) for cell in cells] == pytest.approx(shown.tolist(), abs=0.0101)
+    strongest = int(np.abs(shown).argmax())
+    assert f"(token {strongest})" in page.locator("#opened").inner_text()
+    others = [place for place, row in enumerate(rows) if row not in coloured]
+    other = visit(run_page, f"#questions?open={others[0]}")
+    other.get_by_text("not for this one").wait_for()
+    assert other.locator("#opened fieldset").count() == 0
+
+
 def test_the_keyboard_alone_reaches_and_opens_everything(visit: Visit, run_page: Path) -> None:
     page = visit(run_page)
     reached = set()
@@ -155,6 +197,8 @@ def test_no_violation_of_accessibility_is_found(visit: Visit, run_page: Path, th
     page = visit(run_page, color_scheme=theme)
     page.locator(".opener").first.click()
     page.wait_for_selector("#opened .js-plotly-plot")
+    if page.locator("#opened fieldset").count():
+        page.locator("#opened input[type=radio]").last.check()
     found = axe.Axe().run(page).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
 
@@ -183,7 +227,17 @@ def large_page(questions: int, layers: int) -> Page:
             ],
             [[text, NASTY if n % 2 else "b", rng.random()] for n, text in enumerate(texts)],
             {NASTY: texts},
-            ItemTokens([[NASTY, "b"] * 75] * questions, {NASTY: [3] * questions}),
+            ItemTokens(
+                [[NASTY, "b"] * 75] * questions,
+                {NASTY: [3] * questions},
+                TokenColours(
+                    NASTY,
+                    NASTY,
+                    "points",
+                    {name: [rng.normal(size=150)] * questions for name in (NASTY, "b")},
+                    NASTY,
+                ),
+            ),
             [
                 ItemCurves(
                     NASTY,
@@ -211,6 +265,8 @@ def test_hostile_text_stays_text(visit: Visit, tmp_path: Path) -> None:
     page.wait_for_selector("#opened .js-plotly-plot")
     page.wait_for_timeout(300)
     assert page.title() == NASTY
+    page.locator("#opened input[type=radio]").last.check()
+    page.wait_for_selector("#opened .key")
     assert page.locator("img").count() == 0
     assert page.locator("#opened h3").inner_text() == NASTY
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

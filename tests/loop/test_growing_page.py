@@ -60,7 +60,7 @@ def test_the_page_after_each_stage_names_the_missing_ones(unfinished: Run) -> No
             grow_page(unfinished, planned, planned[at])
         text = page(unfinished).read_text()
         missing = NAMES[at + 1 : -1]
-        assert f"Not finished: {len(missing)} of 10 stages still to come" in text
+        assert f"Not finished: {len(missing)} of 11 stages still to come" in text
         assert "<title>Not finished: " in text
         for name in NAMES[:-1]:
             adds = f"still to come: {STAGE_TEXTS[name].adds}".replace("'", "&#39;")
@@ -134,7 +134,7 @@ def test_a_kill_between_stages_leaves_page_and_stages_consistent(
         with pytest.raises(KeyboardInterrupt):
             run_loop(config, folder, figures)
     text = page(unfinished).read_text()
-    assert "Not finished: 1 of 10 stages still to come" in text
+    assert "Not finished: 1 of 11 stages still to come" in text
     assert (folder / "probe_tuned" / "done.json").exists()
     assert not (folder / "patch" / "done.json").exists()
     assert not (folder / "summary.json").exists()

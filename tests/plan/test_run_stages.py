@@ -99,4 +99,4 @@ def test_planned_passes_are_counted_ones(
         columns = sum(each.token_layers for each in every)
         assert found == {"forwards": len(every), "token_layers": columns}, stage.name
         seen.append(stage.name)
-    assert len(seen) == 7
+    assert len(seen) == 8

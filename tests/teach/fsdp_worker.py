@@ -7,31 +7,21 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import DistributedType
 from torch.distributed.fsdp import FSDPModule
 
 import workbench.teach.training
+from tests.support.processor_as_accelerator import pass_for_an_accelerator
 from tests.support.trainings import losses, train_tiny
 from workbench.compat_processes import make_whole
 from workbench.files.processes import process_number
 from workbench.loading import load_model
 
 
-def as_an_accelerator(state: Any) -> None:
-    """Let the processor pass for an accelerator: accelerate offers FSDP to these alone, and torch's
-    own, which it calls, runs here as well.
-    """
-    state.device, state.distributed_type = torch.device("cpu"), DistributedType.MULTI_XPU
-
-
 def main(model: str, target: Path) -> None:
-    torch.set_num_threads(1)
+    pass_for_an_accelerator()
     lm = load_model(model, device="cpu", precision="float32", cache_dir=target / "cache")
-    PartialState.set_device = as_an_accelerator
     shared_out: list[int] = []
 
     def whole(tuned: torch.nn.Module) -> None:

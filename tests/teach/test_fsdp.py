@@ -12,12 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.support.launched import launch
+from tests.support.launched import FSDP, launch
 from tests.support.trainings import losses, train_tiny
 from workbench.errors import WorkbenchError
 from workbench.loading import load_model
 from workbench.models import LanguageModel
-from workbench.teach.launch import launch_file
 
 MakeTiny = Callable[..., LanguageModel]
 WORKER = Path(__file__).with_name("fsdp_worker.py")
@@ -25,9 +24,7 @@ SCOPES = ("conversation", "reply")
 
 
 def test_two_processes_make_the_steps_of_one(tiny_folder: Path, tmp_path: Path) -> None:
-    launcher = ["-m", "accelerate.commands.launch", "--config_file", str(launch_file("fsdp"))]
-    launcher += ["--num_processes", "2", "--main_process_port", "0"]
-    launch(launcher, WORKER, tiny_folder, tmp_path)
+    launch(FSDP, WORKER, tiny_folder, tmp_path)
     lm = load_model(
         str(tiny_folder), device="cpu", precision="float32", cache_dir=tmp_path / "cache"
     )

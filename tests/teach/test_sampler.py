@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.teach.sampler import WINDOWS, SeededOrder
+from workbench.teach.sampler import WINDOWS, SeededOrder, WholeBatches
 
 
 def padded(order: list[int], sizes: np.ndarray, batch: int) -> int:
@@ -71,3 +71,19 @@ def test_neighbouring_seeds_share_no_epochs_order() -> None:
             sampler.set_epoch(epoch)
             orders.add(tuple(sampler))
     assert len(orders) == 12
+
+
+def test_batches_of_several_processes_are_whole() -> None:
+    """63 rows in batches of 8: one number more, above all rows, which stands for a row."""
+    order = SeededOrder([7] * 63, 8, seed=0)
+    filled = WholeBatches(order)
+    for epoch in range(2):
+        filled.set_epoch(epoch)
+        numbers, rows = list(filled), list(order)
+        assert len(numbers) == len(filled) == 64
+        assert numbers[:63] == rows
+        assert numbers[63] == 63 + rows[0]
+    assert list(WholeBatches(SeededOrder([7] * 64, 8, seed=0))) == list(
+        SeededOrder([7] * 64, 8, seed=0)
+    )
+    assert list(WholeBatches(SeededOrder([7], 4, seed=0))) == [0, 1, 1, 1]

@@ -1,11 +1,9 @@
-"""Estimate which parts move a readout, from gradients and along paths, for the same prompts, donor,
-places and readout as a patch.
+"""Estimate which parts move a readout from gradients, for the same prompts, donor, places and
+readout as a patch.
 
-- :func:`attribute`: (donor state - own state) . gradient of the readout, the first-order estimate
-  of what patching that cell would add, for all cells from one backward; a few cells are patched
-  truly and say how far to trust it (:mod:`workbench.patch.attribution`).
-- :func:`path_effects`: what a sender's donor state changes by what a receiver alone computes from
-  it (:mod:`workbench.patch.path_patching`).
+:func:`attribute`: (donor state - own state) . gradient of the readout, the first-order estimate
+of what patching that cell would add, for all cells from one backward; a few cells are patched
+truly and say how far to trust it (:mod:`workbench.patch.attribution`).
 
 Positive: the readout rises. An estimate from gradients has the wrong size where the effect bends.
 """
@@ -21,8 +19,8 @@ from torch import Tensor
 
 from workbench.api.donor_match import cuts_alike, same_vocabulary
 from workbench.api.donors import ModelPrompts, open_donor
-from workbench.api.grid import PARTS, chosen_layers, chosen_parts
-from workbench.api.positions import ALL, LAST, At, find_places
+from workbench.api.grid import PARTS, chosen_layers, chosen_parts, neuron_windows
+from workbench.api.positions import ALL, At, find_places
 from workbench.api.prompt_runs import run_as_named
 from workbench.api.prompts import Prompts, encode_prompts
 from workbench.api.readouts import Read, Readout, readout_of
@@ -31,13 +29,12 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.slices import slices_of
 from workbench.patch import attribution as gradients
-from workbench.patch import path_patching as paths
 from workbench.patch.components import ComponentSet
 from workbench.patch.effect_map import Axis
 from workbench.patch.inputs import ModelInputs
 from workbench.patch.verification import Check, Verification, verify
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
-from workbench.trace.sites import Component, Site
+from workbench.trace.sites import Component
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +63,7 @@ def attribute(
     at: At = ALL,
     layers: Any = "all",
     component: Any = "resid_post",
+    neuron_window: int = 1,
     steps: int = 0,
     check: Check | None = None,
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
@@ -74,6 +72,7 @@ def attribute(
     from one backward.
 
     Args:
+        neuron_window: how many neighbouring neurons are one cell, where neurons are attributed to.
         steps: points of integrated gradients; 0 for one gradient.
         check: how many cells are patched truly, 8 largest and 8 random ones if not given.
 
@@ -85,14 +84,15 @@ def attribute(
         raise WorkbenchError(f"Attribute to one component at a time, not to {component!r}.")
     name: Component = PARTS[part]
     check = check or Check()
+    cut = ComponentSet(tuple(chosen_layers(lm, layers)), (name,), neuron_window)
+    slices = _slice_axis(lm, part, neuron_window)
     tokens = encode_prompts(lm, prompts)
     readout = readout_of(lm, read, tokens)
     with open_donor(lm, donor, tokens) as source:
         theirs = require_run(lm, source)
         places = find_places(at, tokens, theirs.prompts, cut_alike=cuts_alike(lm, theirs.prompts))
         base = ModelInputs(lm, tokens.rows, places.base, lambda: run_as_named(lm))
-        other = _inputs(theirs, places.donor)
-        cut = ComponentSet(tuple(chosen_layers(lm, layers)), (name,))
+        other = run_inputs(theirs, places.donor)
         scores = _scores(base, other, cut, readout, tokens_per_forward, steps)
         verification = verify(
             base,
@@ -103,7 +103,7 @@ def attribute(
             check,
             tokens_per_forward=tokens_per_forward,
         )
-    axes = (Axis("layer", cut.layers), *_slice_axis(lm, part), Axis("position", places.labels))
+    axes = (Axis("layer", cut.layers), *slices, Axis("position", places.labels))
     plain = scores.base.double().numpy()
     moved = scores.of[name].double().numpy()
     reading = Readings(
@@ -117,68 +117,6 @@ def attribute(
     return AttributionMap(
         readout.label, f"attribution of the readout to {part}", (reading,), verification
     )
-
-
-def path_effects(
-    lm: LanguageModel,
-    prompts: Prompts,
-    donor: Any,
-    *,
-    read: Read,
-    senders: Sequence[Site],
-    receivers: Sequence[Site],
-    at: At = LAST,
-    to: At = LAST,
-    tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
-) -> PatchMap:
-    """Measure what every sender, given its donor state at ``at``, tells every receiver at ``to``
-    along the direct path.
-
-    Raises:
-        WorkbenchError: as :func:`workbench.api.patching.sweep`, and where no direct path leads from
-            a sender to a receiver.
-    """
-    tokens = encode_prompts(lm, prompts)
-    readout = readout_of(lm, read, tokens)
-    with open_donor(lm, donor, tokens) as source:
-        theirs = require_run(lm, source)
-        sent = find_places(at, tokens, theirs.prompts, cut_alike=cuts_alike(lm, theirs.prompts))
-        received = find_places(to, tokens, None)
-        if len(sent.labels) != 1 or len(received.labels) != 1:
-            raise WorkbenchError("A path leads from one place to one: name one in at and in to.")
-        found = paths.path_effects(
-            ModelInputs(
-                lm,
-                tokens.rows,
-                torch.cat([sent.base, received.base], dim=1),
-                lambda: run_as_named(lm),
-            ),
-            _inputs(theirs, sent.donor),
-            senders,
-            receivers,
-            readout.metric(),
-            tokens_per_forward=tokens_per_forward,
-        )
-    base = found.base.double().numpy()
-    axes = (
-        Axis("sender", tuple(site_label(site) for site in senders)),
-        Axis("receiver", tuple(site_label(site) for site in receivers)),
-    )
-    patched = base[:, None, None] + found.effects.double().numpy()
-    return PatchMap(
-        readout.label,
-        f"direct paths from {sent.labels[0]} to {received.labels[0]}",
-        (Readings("path", "effect", axes, base, None, patched),),
-    )
-
-
-def site_label(site: Site) -> str:
-    """Return a site's label on an axis: ``5 mlp_out``, ``5 head 2``."""
-    if site.index is None:
-        return f"{site.layer} {site.component}"
-    name = "head" if site.component == "head_out" else site.component
-    last = f"–{site.index + site.span - 1}" if site.span > 1 else ""
-    return f"{site.layer} {name} {site.index}{last}"
 
 
 def require_run(lm: LanguageModel, source: Any) -> ModelPrompts:
@@ -201,14 +139,17 @@ def require_run(lm: LanguageModel, source: Any) -> ModelPrompts:
     return source
 
 
-def _slice_axis(lm: LanguageModel, part: str) -> tuple[Axis, ...]:
+def _slice_axis(lm: LanguageModel, part: str, neuron_window: int) -> tuple[Axis, ...]:
     slices = slices_of(lm, PARTS[part])
     if slices is None:
         return ()
-    return (Axis("neuron" if part == "neurons" else "head", tuple(range(slices.count))),)
+    if part == "neurons":
+        return (Axis("neuron", neuron_windows(slices.count, neuron_window)[0]),)
+    return (Axis("head", tuple(range(slices.count))),)
 
 
-def _inputs(source: ModelPrompts, places: Tensor) -> ModelInputs:
+def run_inputs(source: ModelPrompts, places: Tensor) -> ModelInputs:
+    """Return the run of a donor at ``places`` [rows, n]."""
     return ModelInputs(source.lm, source.prompts.rows, places, lambda: run_as_named(source.lm))
 
 

@@ -41,12 +41,44 @@ LINES = (
         10,
         False,
     ),
+    Line(
+        "texts_alone_over_together",
+        "texts under patches one by one (estimated) / in one batch",
+        8,
+        False,
+    ),
+    Line(
+        "knockout_over_forward",
+        "edges cut in every window of layers, last token / plain forward",
+        2,
+    ),
+    Line(
+        "knockout_earlier_over_forward",
+        "edges cut in every window of layers, eight tokens before the last / plain forward",
+    ),
+    Line(
+        "knockout_head_over_forward",
+        "edges cut for one head in every window of layers, last token / plain forward",
+        2,
+    ),
+    Line(
+        "knockout_loop_over_packed",
+        "loop (estimated from measured windows) / edges cut in every window",
+        10,
+        False,
+    ),
     Line("record_over_forward", "recording all layers at 3 positions / plain forward", 1.1),
     Line("lens.logit_over_record", "reading the scale by logit lens / recording it", 1.3),
     Line("lens.tuned_over_record", "reading the scale by tuned lens / recording it", 1.3),
     Line("lens.jacobian_over_record", "reading the scale by Jacobian lens / recording it", 1.3),
     Line("lens.all_over_record", "reading the scale by all three lenses / recording it", 1.3),
 )
+ESTIMATED: Mapping[str, str] = {
+    "position_map_loop_over_packed": "position_map",
+    "knockout_loop_over_packed": "knockout",
+}
+"""Ratios to a loop that is run for a few branches alone, by what those branches are of."""
+
 BYTES: Mapping[str, str] = {
     "record.extra_bytes": "peak memory of recording beyond the plain forward's",
     "memory.forward_bytes": "peak memory of the plain forward",
@@ -76,8 +108,8 @@ def _row(line: Line, values: Mapping[str, Any]) -> dict[str, str]:
     if value is None:
         return _plain(line.words, "not installed")
     gap = values.get(f"packed_vs_{line.key.removesuffix('_over_packed')}")
-    if line.key == "position_map_loop_over_packed":
-        gap = values.get("position_map.packed_vs_loop")
+    if line.key in ESTIMATED:
+        gap = values.get(f"{ESTIMATED[line.key]}.packed_vs_loop")
     return {
         "measured": line.words,
         "value": f"{value:.3g}",

@@ -1,13 +1,14 @@
 """Measure the cost of the packed engine relative to one plain forward, and to other ways to patch:
 ``workbench bench sweep``.
 
-Six parts, each of which can be left out: ``sweep`` (all layers at the last token, with the
+Eight parts, each of which can be left out: ``sweep`` (all layers at the last token, with the
 libraries, and beside whole states a direction alone), ``map`` (every layer at the last 32
-positions), ``record``, ``lens``, ``growth`` and ``memory``. Everything is measured in one process
-on the same prompts with the same readout (:mod:`workbench.bench.inputs`), ratios within one run
-(:mod:`workbench.bench.timing`), and each library's largest difference to the packed result is given
-with its ratio. Fast methods are repeated ``repeats`` times, methods that take many forwards
-``library_repeats`` times; both numbers are in the result.
+positions), ``knockout`` (attention edges cut in every window of layers), ``texts`` (what is written
+in every layer's branch), ``record``, ``lens``, ``growth`` and ``memory``. Everything is measured in
+one process on the same prompts with the same readout (:mod:`workbench.bench.inputs`), ratios within
+one run (:mod:`workbench.bench.timing`), and each library's largest difference to the packed result
+is given with its ratio. Fast methods are repeated ``repeats`` times, methods that take many
+forwards ``library_repeats`` times; both numbers are in the result.
 
 Ratios hold for this model, these sizes and this kind of machine: they rise with layers and fall
 where a library's overhead, rather than the forward, dominates.
@@ -22,8 +23,10 @@ from typing import Any
 
 import torch
 
+from workbench.bench.branch_texts import branch_texts
 from workbench.bench.growth import Point, growth
 from workbench.bench.inputs import BenchInputs, make_inputs
+from workbench.bench.knockout_sweep import knockout_sweep
 from workbench.bench.lens_reading import lens_reading
 from workbench.bench.libraries import LIBRARIES, Built, build_libraries, runs
 from workbench.bench.memory import memory
@@ -36,7 +39,7 @@ from workbench.models import Precision
 from workbench.trace.interventions import Patched
 from workbench.trace.subspace import subspaces_by_layer
 
-PARTS = ("sweep", "map", "record", "lens", "growth", "memory")
+PARTS = ("sweep", "map", "knockout", "texts", "record", "lens", "growth", "memory")
 MOST_GROWTH_REPEATS = 3
 BASELINE = "the model's own forward, causal mask of its kernel, no cache, logits of the last token"
 
@@ -98,6 +101,10 @@ def bench_sweep(
         values |= _sweep(bench_inputs, built, repeats, library_repeats)
     if "map" in parts:
         values |= position_map(bench_inputs, library_repeats)
+    if "knockout" in parts:
+        values |= knockout_sweep(bench_inputs, library_repeats)
+    if "texts" in parts:
+        values |= branch_texts(bench_inputs, library_repeats)
     if "record" in parts:
         values |= recording(bench_inputs, repeats)
     if "lens" in parts:

@@ -46,11 +46,12 @@ from workbench.cli.settings import settings
 from workbench.cli.show import show
 from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
-from workbench.cli.terminal import bars, no_notices, show_summary
+from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
 from workbench.files.names import folder_named
-from workbench.files.processes import only_first_prints, own_folder
+from workbench.files.processes import only_first_prints, own_folder, require_one_process
+from workbench.notices import no_notices
 from workbench.pipeline.libraries import library_versions
 from workbench.settings.file import read_assignments
 
@@ -86,6 +87,12 @@ class Commands(TyperGroup):
                 no_notices(),
                 self.make_context(PROGRAM, list(words), **extra) as context,
             ):
+                if not {*LAUNCHABLE, "--help"} & {*words}:
+                    require_one_process(
+                        f"{PROGRAM} {words[0] if words else ''}".strip(),
+                        "start it without torchrun or accelerate launch; of several processes are "
+                        f"{', '.join(LAUNCHABLE)}",
+                    )
                 self.invoke(context)
 
         return ending(work, [PROGRAM, *words])
@@ -110,6 +117,8 @@ app.add_typer(models, name="models")
 app.add_typer(grid, name="grid")
 console = Console(stderr=True)
 PROGRAM = "workbench"
+LAUNCHABLE = ("run", "elicit", "trace", "patch", "teach")
+"""Commands that torchrun and accelerate launch may start in several processes."""
 
 
 def _show_versions(wanted: bool) -> None:

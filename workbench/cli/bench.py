@@ -46,7 +46,9 @@ def sweep(
     library_repeats: Annotated[
         int, typer.Option(min=1, max=10**6, help="Timed repeats of whole libraries and of the map.")
     ] = 1,
-    parts: Annotated[str, typer.Option(help="Some of sweep,map,record,lens,growth,memory.")] = ALL,
+    parts: Annotated[
+        str, typer.Option(help="Some of sweep,map,knockout,texts,record,lens,growth,memory.")
+    ] = ALL,
     compare_with: Annotated[
         str, typer.Option(help="Some of loop,transformer-lens,nnsight,pyvene, or none.")
     ] = ALL,

@@ -20,6 +20,7 @@ from workbench.cli.terminal_text import safe_text
 from workbench.config import RunConfig, resolve, user_settings
 from workbench.errors import WorkbenchError
 from workbench.files.names import folder_named
+from workbench.files.processes import is_first_process, own_folder
 from workbench.settings.file import read_assignments
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ def teach(
     )
     own = chosen.name if chosen.settings or chosen.size != SIZE else "teach"
     name = own if name is None else name
-    run_folder, page_folder = folder_named(runs, name), folder_named(figures, name)
+    run_folder = own_folder(folder_named(runs, name))
+    page_folder = own_folder(folder_named(figures, name))
     screen = Console(stderr=True)
     with bars(screen):
         found = teach_recipe(
@@ -151,7 +153,7 @@ def teach(
         )
     show_rows(_out(), found.rows)
     screen.print(Text(safe_text(f"\nFigures: {found.page}\nTables and adapters: {found.folder}")))
-    if push_to_hub is not None:
+    if push_to_hub is not None and is_first_process():
         (folder,) = adapter_folders(settings, chosen, run_folder, wanted)
         screen.print(Text(f"Uploaded: {push_adapter(folder, push_to_hub)}"))
 

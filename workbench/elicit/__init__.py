@@ -10,6 +10,7 @@ module of its name.
 
 from workbench.elicit.answer import Limits, answer_batch, answer_prompts, first_line, reason_batch
 from workbench.elicit.ask import Replies, ask_texts
+from workbench.elicit.choices import Choices, ask_choice
 from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
@@ -41,6 +42,7 @@ __all__ = [
     "PERCENT",
     "POSITIONS",
     "RATINGS",
+    "Choices",
     "ConfidenceReading",
     "Conversation",
     "Format",
@@ -54,6 +56,7 @@ __all__ = [
     "answer_batch",
     "answer_prompts",
     "answer_tokens",
+    "ask_choice",
     "ask_pairs",
     "ask_texts",
     "build_trie",

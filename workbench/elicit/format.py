@@ -64,6 +64,8 @@ class Format:
         thinking: whether the model thinks before it answers.
         history: what earlier turns show of a thought, see :class:`ThinkingReply`.
         examples: worked examples that come first, for models asked in plain text.
+        offer: what may be chosen in place of the answer ("pass", "delegate"); "" where a confidence
+            is asked for and no choice is offered.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Format:
     thinking: bool = False
     history: History = "template"
     examples: tuple[Example, ...] = ()
+    offer: str = ""
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
@@ -110,6 +113,11 @@ class Format:
             raise WorkbenchError(
                 f"Format {self.name!r}: reasoning before the answer would come after the "
                 "confidence."
+            )
+        if self.offer and len(self.scale.texts) != 2:
+            raise WorkbenchError(
+                f"Format {self.name!r}: a choice has two texts, and this scale has "
+                f"{len(self.scale.texts)}; give the one that declines and the one that commits."
             )
         if self.second_thought and self.layout in (*_IN_THE_ANSWERS_REPLY, "pair"):
             raise WorkbenchError(

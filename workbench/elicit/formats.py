@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from workbench.config import ElicitSettings
 from workbench.elicit.examples import EXAMPLES
 from workbench.elicit.format import Format
+from workbench.elicit.offers import OFFERS, When, offer_format
 from workbench.elicit.prompts import RATINGS, Voice, compose
 from workbench.elicit.scales import WHICH
 from workbench.errors import WorkbenchError
@@ -73,6 +74,10 @@ FORMATS: dict[str, Format] = {
         ),
         _review("letters", "third", True),
         PAIRWISE,
+        *(
+            offer_format(offer, when, swapped=swapped)
+            for offer, when, swapped in product(OFFERS, get_args(When), (False, True))
+        ),
     )
 }
 
@@ -88,6 +93,20 @@ def format_named(name: str) -> Format:
             f"Unknown elicitation format {name!r}; choose one of {', '.join(sorted(FORMATS))}."
         )
     return FORMATS[name]
+
+
+def other_order(fmt: Format) -> Format:
+    """Return the format that offers the same choice with its options in the other order, asked as
+    ``fmt`` is.
+
+    Raises:
+        WorkbenchError: for a format that offers none.
+    """
+    rows = [row for row in FORMATS.values() if row.offer and row.offer == fmt.offer]
+    found = [row for row in rows if row.layout == fmt.layout and row.name != fmt.name]
+    if len(found) != 1:
+        raise WorkbenchError(f"The format {fmt.name!r} has no twin with its options swapped.")
+    return replace(fmt, name=found[0].name, confidence_question=found[0].confidence_question)
 
 
 def configured(fmt: Format, elicit: ElicitSettings) -> Format:
@@ -148,6 +167,7 @@ def described(fmt: Format) -> str:
     texts = fmt.scale.texts
     scale = ", ".join(texts) if len(texts) < 4 else f"{texts[0]} ... {texts[-1]}"
     more = ["reasoning first"] * bool(fmt.reasoning_prefix)
+    more += [f"offers to {fmt.offer}"] * bool(fmt.offer)
     more += ["options not shown"] * (not fmt.options)
     more += ["a thought before the confidence"] * fmt.second_thought
     third = ["of another model's answer"] * ("language model" in fmt.confidence_question)

@@ -9,7 +9,7 @@ depend on the other rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,9 @@ from workbench.models.finite import require_finite
 from workbench.models.invocation import invoke_adapter_from
 from workbench.models.moved_bytes import moved
 from workbench.models.room import require_room_for
+from workbench.trace.edge_cuts import EdgeCut, cut_layers
+from workbench.trace.edits import ColumnWrite, hook_transforms
+from workbench.trace.hooks import hooked, on_inputs
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask
 
@@ -29,6 +32,16 @@ Pick = Callable[[Tensor, Tensor, int], Tensor]
 """(final states [live, width], row numbers [live], step) -> token ids [live]; step 0 is the token
 after the first one.
 """
+Writes = Callable[[Tensor, int], Sequence[ColumnWrite]]
+"""(row numbers [live], step) -> what is written into the pass over the rows' last tokens, by place
+in that pass. At step 0 these are the first generated tokens.
+"""
+Cuts = Callable[[Tensor, int], Sequence[EdgeCut]]
+"""(row numbers [live], step) -> the attention edges that are hidden in that pass; keys are columns
+counted from the prompts' first.
+"""
+Step = tuple[list[int], list[int]]
+"""Row numbers, and the token that each of them goes on with."""
 
 
 def pays_to_drop(left: int, rows: int) -> bool:
@@ -61,7 +74,36 @@ def continued(
     Raises:
         WorkbenchError: where a row goes on beyond what the model reads.
     """
-    out: list[list[int]] = [[int(t)] for t in first]
+    out: list[list[int]] = [[] for _ in first]
+    for rows, tokens in continue_steps(lm, prompts, tail, first, cache, limit, stop, pick):
+        for row, token in zip(rows, tokens, strict=True):
+            out[row].append(token)
+    return out
+
+
+def continue_steps(
+    lm: LanguageModel,
+    prompts: Prompts,
+    tail: Tail,
+    first: Tensor,
+    cache: Any,
+    limit: int,
+    stop: Tensor,
+    pick: Pick,
+    writes: Writes | None = None,
+    cuts: Cuts | None = None,
+) -> Iterator[Step]:
+    """Continue every prompt as :func:`continued` does, and yield each step's tokens, the first ones
+    included, as soon as they are chosen. Rows that have ended are in no step.
+
+    Args:
+        writes: states to write into the pass of each step.
+        cuts: attention edges to hide in it.
+
+    Raises:
+        WorkbenchError: as there.
+    """
+    yield list(range(len(first))), first.tolist()
     live = _Live.of(prompts, tail, moved(first, prompts.tokens.device))
     spread = len(set(layer_devices(lm))) > 1
     for step in range(limit - 1):
@@ -70,7 +112,15 @@ def continued(
             break
         live = live.stepped()
         require_room_for(lm, live.at, live.keys.shape[1])
-        with torch.no_grad(), invoke_adapter_from(lm, 0):
+        changes = () if writes is None else writes(live.rows, step)
+        hidden_edges = () if cuts is None else cuts(live.rows, step)
+        alive, before = [1] * lm.n_layers, live.keys.shape[1] - 1
+        with (
+            torch.no_grad(),
+            invoke_adapter_from(lm, 0),
+            hooked(lm, hook_transforms(lm, {}, None, changes)),
+            on_inputs(lm, cut_layers(lm, hidden_edges, alive, {}, cached=before)),
+        ):
             hidden = lm.decoder()(
                 input_ids=live.token[:, None],
                 attention_mask=model_mask(lm, live.visible[:, None, :], live.at, live.keys),
@@ -81,12 +131,9 @@ def continued(
             require_finite(lm, hidden[:, -1])
             token = pick(hidden[:, -1], live.rows, step)
             live = replace(live, token=moved(token, live.rows.device))
-        for row, token, ended in zip(
-            live.rows.tolist(), live.token.tolist(), live.ended.tolist(), strict=True
-        ):
-            if not ended:
-                out[row].append(token)
-    return out
+        rows, tokens, ended = (part.tolist() for part in (live.rows, live.token, live.ended))
+        going = [place for place, over in enumerate(ended) if not over]
+        yield [rows[place] for place in going], [tokens[place] for place in going]
 
 
 @dataclass(frozen=True)

@@ -74,17 +74,9 @@ def generated(session: Session, view: GenerateView, pair: OpenPair) -> str:
     """Return the cell whose ``value`` are the token ids written under the change."""
     (length,) = pair.base_tokens.lengths
     ongoing = not isinstance(view.change, Swap) and view.change.position == length - 1
-    lines = _branch(session, pair, view.change, "(size - len(rows[0]))")
+    lines = _branch(session, pair, view.change, "0")
     if ongoing:
-        body = [
-            "def branch_of(size):",
-            *(f"    {line}" for line in lines[-2:]),
-            "    return branch",
-        ]
-        lines = [*lines[:-2], *body]
-    else:
-        lines = [line.replace("(size - len(rows[0]))", "0") for line in lines]
-        lines.append("branch_of = lambda size: branch")
+        lines.append("branch = wb.TextBranch(held=branch)")
     return "\n".join(
         [
             *_IMPORTS,
@@ -93,7 +85,7 @@ def generated(session: Session, view: GenerateView, pair: OpenPair) -> str:
             *_rows(session, pair),
             *lines,
             "with run_as_named(lm):",
-            f"    steps = list(generate_patched(lm, rows[0], branch_of, {view.tokens}, "
+            f"    steps = list(generate_patched(lm, rows[0], branch, {view.tokens}, "
             f"tokens_per_forward={session.tokens_per_forward}))",
             "value = [token for _, token in steps if token is not None]",
         ]

@@ -15,8 +15,8 @@ same length stand beside the slider.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from workbench.loop.positions import run_positions
 from workbench.loop.states import states_of_stage
 from workbench.models import LanguageModel
 from workbench.patch.steering import spread_of
+from workbench.patch.text_branches import TextBranch
 from workbench.patch.written_confidence import read_written
 from workbench.trace import Patch, Site, Subspace, patch_branches, record
 from workbench.trace.interventions import Branch
@@ -191,18 +192,15 @@ def read_outcomes(
     return Outcomes(decoded, _outcomes(values.cpu().numpy(), shares[:, top].cpu().numpy()))
 
 
-def branch_maker(session: Session, pair: OpenPair, change: Change) -> Callable[[int], Branch]:
-    """Return the branch of a change for a text of so many tokens. Steering at the prompt's last
-    token goes on at every token after it.
+def text_branch_of(session: Session, pair: OpenPair, change: Change) -> TextBranch:
+    """Return the branch of a change for a text. Steering at the prompt's last token goes on at
+    every token after it.
     """
     (length,) = pair.base_tokens.lengths
-    begun = branch_of(session, pair, change, 0)
+    branch = branch_of(session, pair, change, 0)
     if isinstance(change, Swap) or change.position != length - 1:
-        return lambda tokens: begun
-    (first,) = begun
-    return lambda tokens: [
-        replace(first, positions=torch.tensor([place])) for place in range(length - 1, tokens)
-    ]
+        return TextBranch(branch)
+    return TextBranch(held=branch)
 
 
 def _wide(logits: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.files.hashing import sha256_of
 from workbench.files.locks import require_free
 from workbench.files.ownership import FIGURES, claim_folder, require_claimable
+from workbench.files.processes import is_first_process, launched_processes
 from workbench.files.seals import damaged
 from workbench.files.writing import sweep_temporary_files, write_atomically, write_json
 from workbench.loop.inputs import inputs_of
@@ -36,6 +37,7 @@ from workbench.pipeline.stages import (
 )
 from workbench.pipeline.stages import run_stages as go_through_stages
 from workbench.pipeline.store import RunStore, StageStore
+from workbench.report.summary_table import Summary
 
 __all__ = [
     "STAGES",
@@ -91,6 +93,7 @@ STAGES = (
         _work("probes", "probe_before"),
         ("probe", "bootstrap_resamples", "seed"),
         ("elicit",),
+        alone=True,
     ),
     Stage("teach", _work("teaching", "teach"), ("model", "teach", "seed"), ("probe",)),
     Stage(
@@ -113,16 +116,27 @@ STAGES = (
         _work("probes", "probe_after"),
         ("probe", "bootstrap_resamples", "seed"),
         ("elicit_tuned",),
+        alone=True,
     ),
     Stage("patch", _work("patching", "patch"), ("model", "patch", "seed"), ("teach",)),
+    Stage(
+        "attribute",
+        _work("token_attribution", "attribute"),
+        ("model", "attribution", "bootstrap_resamples", "seed"),
+        ("patch",),
+    ),
     Stage(
         "report",
         _work("report", "report"),
         ("bootstrap_resamples", "seed"),
-        ("probe", "elicit_tuned", "elicit_control", "probe_tuned", "patch"),
+        ("probe", "elicit_tuned", "elicit_control", "probe_tuned", "patch", "attribute"),
         page,
+        alone=True,
     ),
 )
+
+ADDED_LATER = frozenset({"attribute"})
+"""Stages that runs of an earlier version lack; such a run is whole without them."""
 
 
 def stages_of(config: RunConfig) -> tuple[Stage, ...]:
@@ -164,12 +178,17 @@ def run_loop(
         go_through_stages(stages, context, inputs_of(config), partial(_grow_page, context))
         summary = with_costs(context)
         write_json(folder / SUMMARY, summary)
-    return summary
+    return Summary(summary)
 
 
 def _require_teachable_model(planned: Sequence[PlannedStage], context: Run) -> None:
-    """Load the model before it is asked anything, and refuse one that could not be taught."""
+    """Load the model before it is asked anything, and refuse one that could not be taught.
+
+    Several processes load it together, because one may be alone when it needs it first.
+    """
     names = [each.stage.name for each in planned]
+    if launched_processes() > 1 and not all_done(planned, context):
+        context.lm  # noqa: B018
     if not all_done(planned[: names.index("teach") + 1], context):
         from workbench.teach.training_forward import require_teachable
 
@@ -181,7 +200,7 @@ def _grow_page(
 ) -> None:
     from workbench.loop.growing_page import grow_page
 
-    if not all_done(planned, context):
+    if is_first_process() and not all_done(planned, context):
         grow_page(context, planned, finished)
 
 
@@ -233,7 +252,9 @@ def open_current_run(config: RunConfig, folder: Path, figures: Path) -> Run:
 def is_complete(folder: Path) -> bool:
     """Return whether a run went through in ``folder``, whatever code and configuration it had."""
     return (folder / SUMMARY).exists() and all(
-        (folder / stage.name / "done.json").exists() for stage in STAGES
+        (folder / stage.name / "done.json").exists()
+        for stage in STAGES
+        if stage.name not in ADDED_LATER
     )
 
 
@@ -253,7 +274,10 @@ def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
     require_free(folder)
     context = Run(load_config(folder / CONFIG), RunStore(folder), figures, reuse=reuse)
     for stage in stages_of(context.config):
-        context.keys[stage.name] = context.store.stage(stage.name, "").facts().get("key", "")
+        key = context.store.stage(stage.name, "").facts().get("key", "")
+        if not key and stage.name in ADDED_LATER:
+            continue
+        context.keys[stage.name] = key
         context.stage(stage.name).require_done()
     written = context.stage(STAGES[-1].name).facts().get("config_sha256")
     if written != sha256_of(folder / CONFIG):

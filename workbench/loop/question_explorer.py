@@ -9,6 +9,7 @@ the mean over questions is the finding.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from workbench.loop.questions import load_questions
 from workbench.loop.results import STAGES_OF, LoopResults, bootstrap_of
 from workbench.loop.run import Run
 from workbench.loop.seed_results import distributions
+from workbench.loop.token_colours import token_colours
 from workbench.patch.effects import Sweep
 from workbench.pipeline.store import ROW
 from workbench.plots.theme import BLUE, GREEN, GREY, ORANGE, PURPLE
@@ -66,14 +68,7 @@ def question_explorer(context: Run, found: LoopResults) -> Explorer | None:
             "question": [prompt_text(questions[row]) for row in rows],
             "right answers": [" | ".join(questions[row].answers) for row in rows],
         },
-        # A page is written after every stage, and conversations change no more.
-        remember(
-            context,
-            "tokens of held-out questions",
-            ("answer",),
-            bootstrap_of(context),
-            lambda: _conversations(context, rows),
-        ),
+        _coloured(context, found, rows),
         curves,
     )
 
@@ -164,6 +159,20 @@ def _on(sweep: Sweep, own: Sweep) -> Floats:
 def _of_items(values: Floats, at: NDArray[np.int64]) -> Floats:
     """Return [questions, layers]: the values of each question's item, NaN where it has none."""
     return np.where((at >= 0)[:, None], values[at], np.nan)
+
+
+def _coloured(context: Run, found: LoopResults, rows: NDArray[np.int64]) -> ItemTokens:
+    """Return the conversations in tokens, with the colours of those that are attributed."""
+    # A page is written after every stage, and conversations change no more.
+    tokens = remember(
+        context,
+        "tokens of held-out questions",
+        ("answer",),
+        bootstrap_of(context),
+        lambda: _conversations(context, rows),
+    )
+    lengths = [len(each) for each in tokens.tokens]
+    return replace(tokens, colours=token_colours(context, found, rows, lengths))
 
 
 def _conversations(context: Run, rows: NDArray[np.int64]) -> ItemTokens:

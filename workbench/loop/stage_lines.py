@@ -22,6 +22,7 @@ from workbench.loop.conditions import (
 )
 from workbench.loop.results import LoopResults
 from workbench.loop.run import Run
+from workbench.loop.token_attribution import MODELS
 from workbench.measure import Estimate
 from workbench.report import Step
 
@@ -42,13 +43,14 @@ class StageText:
 
 def stage_steps(context: Run, found: LoopResults) -> list[Step]:
     """Return every stage before the report: those that have finished with their result and seconds,
-    the others with what they will add.
+    the others with what they will add. A stage that the run's version does not have is left out.
     """
     return [
         Step(name, text.line(context, found), float(context.stage(name).facts()["seconds"]))
         if name in found.finished
         else Step(name, text.adds)
         for name, text in STAGE_TEXTS.items()
+        if name in context.keys
     ]
 
 
@@ -110,6 +112,14 @@ def _patch(context: Run, found: LoopResults) -> str:
     return f"{items} questions, {followed}, layer gradient rho {said_number(rho)}"
 
 
+def _attribute(context: Run, found: LoopResults) -> str:
+    facts = context.stage("attribute").facts()
+    if not facts["items"]:
+        return f"none: {facts['why_not']}"
+    agreed = ", ".join(f"{said_number(facts[f'{name}.rho'])} ({name})" for name in MODELS)
+    return f"{facts['items']} questions; rank agreement with tokens truly replaced {agreed}"
+
+
 def said_number(value: object) -> str:
     """Return a value to two decimals, with its interval where it has one."""
     number = value.value if isinstance(value, Estimate) else value
@@ -158,6 +168,9 @@ STAGE_TEXTS: dict[str, StageText] = {
     ),
     "patch": StageText(
         "where it acts: the taught model's states put into the base model, layer by layer", _patch
+    ),
+    "attribute": StageText(
+        "which tokens of a conversation the confidence leans on, as estimates", _attribute
     ),
 }
 """Every stage but the last, in their order."""

@@ -6,7 +6,8 @@ of hooked forwards is kept as their reference. Effects are computed from the rea
 following, layer gradient and their nulls, and for maps a tidy table with corrected p-values. The
 package also holds :func:`attribute` (all cells from one backward, verified by true patches),
 :func:`direct_attribution` (who wrote the logits) and :func:`path_effects` (what one part tells
-another directly).
+another directly),
+and :func:`generate_branches` (what is written under patches).
 """
 
 from workbench.patch.ablation_values import (
@@ -38,6 +39,12 @@ from workbench.patch.controls import (
     donor_states,
 )
 from workbench.patch.direct_logit_attribution import Direct, direct_attribution
+from workbench.patch.edge_attribution import (
+    EdgeProposals,
+    EdgeScores,
+    propose_edges,
+    score_edges,
+)
 from workbench.patch.effect_map import Axis, EffectMap, effect_table, noise_floor, sign_flip_p
 from workbench.patch.effects import (
     Sweep,
@@ -49,7 +56,15 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
+from workbench.patch.generation import BranchTexts, WrittenText, generate_branches
 from workbench.patch.inputs import DonorPairs, ModelInputs, Reading
+from workbench.patch.knockout_windows import (
+    every_window,
+    knock_out_windows,
+    layer_windows,
+    other_keys,
+    window_branches,
+)
 from workbench.patch.logit_combinations import (
     Combination,
     expected_combination,
@@ -71,7 +86,7 @@ from workbench.patch.maps import (
     window_cells,
 )
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
-from workbench.patch.path_patching import PathEffects, path_effects
+from workbench.patch.path_patching import Edge, PathEffects, edge_effects, path_effects
 from workbench.patch.sweep import (
     ONE_BATCH,
     SweepReading,
@@ -79,6 +94,8 @@ from workbench.patch.sweep import (
     read_scale,
     record_number,
 )
+from workbench.patch.text_branches import TextBranch
+from workbench.patch.text_choice import Sampling
 from workbench.patch.verification import Agreement, Check, Verification, verify
 
 __all__ = [
@@ -87,6 +104,7 @@ __all__ = [
     "Agreement",
     "Attribution",
     "Axis",
+    "BranchTexts",
     "Cell",
     "Cells",
     "Check",
@@ -95,6 +113,9 @@ __all__ = [
     "Condition",
     "Direct",
     "DonorPairs",
+    "Edge",
+    "EdgeProposals",
+    "EdgeScores",
     "EffectMap",
     "Metric",
     "ModelInputs",
@@ -102,10 +123,13 @@ __all__ = [
     "PathEffects",
     "Reading",
     "Recorded",
+    "Sampling",
     "Scores",
     "Sweep",
     "SweepReading",
+    "TextBranch",
     "Verification",
+    "WrittenText",
     "along",
     "attribute",
     "cell_branches",
@@ -117,17 +141,22 @@ __all__ = [
     "direct_attribution",
     "donor_readouts",
     "donor_states",
+    "edge_effects",
     "effect_table",
+    "every_window",
     "expected_combination",
     "expected_confidence_of",
     "following",
+    "generate_branches",
     "half_layer",
     "head_cells",
     "head_sites",
+    "knock_out_windows",
     "layer_cells",
     "layer_gradient",
     "layer_sites",
     "layer_sweep_of_scale",
+    "layer_windows",
     "logit_contrast",
     "logit_difference",
     "matched_noise",
@@ -136,14 +165,17 @@ __all__ = [
     "mean_shift",
     "noise_floor",
     "number_contrast",
+    "other_keys",
     "patch_map",
     "path_effects",
     "permutation_p",
     "position_branches",
     "position_cells",
+    "propose_edges",
     "ramp_distance",
     "read_scale",
     "record_number",
+    "score_edges",
     "sign_flip_p",
     "single_cells",
     "site_branches",
@@ -154,6 +186,7 @@ __all__ = [
     "unverified_scores",
     "verify",
     "whole_model",
+    "window_branches",
     "window_cells",
     "zeros",
 ]

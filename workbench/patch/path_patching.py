@@ -41,11 +41,14 @@ from workbench.trace.checks import require_site, require_within_invocation, site
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Component, Site
 
+Edge = tuple[Site, Site]
+"""A sender and a receiver."""
+
 
 @dataclass(frozen=True, eq=False)
 class PathEffects:
     """The metric's values and changes: ``base`` [rows] and ``effects`` [rows, senders, receivers],
-    on the CPU.
+    or [rows, edges], on the CPU.
     """
 
     base: Tensor
@@ -71,12 +74,28 @@ def path_effects(
     Raises:
         WorkbenchError: before any forward, where no direct path leads from a sender to a receiver.
     """
-    _require(base, donor, senders, receivers)
-    deltas = _deltas(base, donor, senders, tokens_per_forward)
-    branches = _branches(base, senders, receivers, deltas, tokens_per_forward)
+    edges = [(sender, receiver) for sender in senders for receiver in receivers]
+    found = edge_effects(base, donor, edges, metric, tokens_per_forward=tokens_per_forward)
+    effects = found.effects.unflatten(1, (len(senders), len(receivers)))
+    return PathEffects(found.base, effects)
+
+
+def edge_effects(
+    base: ModelInputs,
+    donor: ModelInputs,
+    edges: Sequence[Edge],
+    metric: Metric,
+    *,
+    tokens_per_forward: int,
+) -> PathEffects:
+    """Return the effects [rows, edges] of some senders on some receivers, pair by pair; the other
+    arguments and errors are those of :func:`path_effects`.
+    """
+    require_edges(base, donor, edges)
+    changes = sender_changes(base, donor, [sender for sender, _ in edges], tokens_per_forward)
+    branches = _branches(base, edges, changes, tokens_per_forward)
     out = Reading(metric, tokens_per_forward).values(base, branches)
-    effects = (out.patched - out.base[:, None]).unflatten(1, (len(senders), len(receivers)))
-    return PathEffects(out.base.cpu(), effects.cpu())
+    return PathEffects(out.base.cpu(), (out.patched - out.base[:, None]).cpu())
 
 
 def written_at(lm: LanguageModel, site: Site) -> int:
@@ -101,7 +120,12 @@ def read_at(lm: LanguageModel, site: Site) -> Site:
     return site
 
 
-def _deltas(
+def leads_to(lm: LanguageModel, sender: Site, receiver: Site) -> bool:
+    """Return whether a sender's state is in the stream that a receiver reads."""
+    return written_at(lm, sender) <= written_at(lm, read_at(lm, receiver))
+
+
+def sender_changes(
     base: ModelInputs, donor: ModelInputs, senders: Sequence[Site], tokens_per_forward: int
 ) -> dict[Site, Tensor]:
     """Return, for each sender, the change [rows, width] that its donor state makes to the
@@ -135,25 +159,24 @@ def _deltas(
 
 def _branches(
     base: ModelInputs,
-    senders: Sequence[Site],
-    receivers: Sequence[Site],
+    edges: Sequence[Edge],
     deltas: dict[Site, Tensor],
     tokens_per_forward: int,
 ) -> list[Branch]:
-    """Return one branch for each pair, all receivers of the first sender first."""
+    """Return one branch for each edge, in their order."""
     sent, reached = base.positions.unbind(dim=1)
-    values: dict[tuple[Site, Site], Patch] = {}
-    groups: dict[tuple[Site, int], list[Site]] = {}
-    for receiver in dict.fromkeys(receivers):
+    values: dict[Edge, Patch] = {}
+    groups: dict[tuple[Site, int], list[Edge]] = {}
+    for sender, receiver in dict.fromkeys(edges):
         stream = read_at(base.lm, receiver)
         if stream == receiver:
-            values |= {
-                (sender, receiver): Patch(receiver, sent, deltas[sender], "add")
-                for sender in senders
-            }
+            values[sender, receiver] = Patch(receiver, sent, deltas[sender], "add")
         else:
-            groups.setdefault((stream, site_width(base.lm, receiver)), []).append(receiver)
-    for (stream, _), group in groups.items():
+            width = site_width(base.lm, receiver)
+            groups.setdefault((stream, width), []).append((sender, receiver))
+    for (stream, _), members in groups.items():
+        senders = list(dict.fromkeys(sender for sender, _ in members))
+        group = list(dict.fromkeys(receiver for _, receiver in members))
         patches = [Patch(stream, sent, deltas[sender], "add") for sender in senders]
         states = record_branches(
             base, patches, reached, group, tokens_per_forward=tokens_per_forward
@@ -163,13 +186,11 @@ def _branches(
             for i, sender in enumerate(senders)
             for j, receiver in enumerate(group)
         }
-    return [(values[sender, receiver],) for sender in senders for receiver in receivers]
+    return [(values[edge],) for edge in edges]
 
 
-def _require(
-    base: ModelInputs, donor: ModelInputs, senders: Sequence[Site], receivers: Sequence[Site]
-) -> None:
-    """Refuse runs, senders and receivers between which no direct path leads.
+def require_edges(base: ModelInputs, donor: ModelInputs, edges: Sequence[Edge]) -> None:
+    """Refuse runs, and senders and receivers between which no direct path leads.
 
     Raises:
         WorkbenchError: for any that do not fit.
@@ -183,11 +204,11 @@ def _require(
             )
     if len(base.prompts) != len(donor.prompts) or base.lm.width != donor.lm.width:
         raise WorkbenchError("Donor and base need as many prompts, in models of the same width.")
-    if not senders or not receivers:
+    if not edges:
         raise WorkbenchError("Name at least one sender and one receiver.")
-    for site in (*senders, *receivers):
+    for site in dict.fromkeys(site for edge in edges for site in edge):
         require_site(base.lm, site)
-    for sender in senders:
+    for sender in dict.fromkeys(sender for sender, _ in edges):
         if sender.component in PROJECTIONS:
             raise WorkbenchError(
                 f"{sender} adds nothing to the stream itself; name the head_out it goes into as "
@@ -198,15 +219,13 @@ def _require(
         raise WorkbenchError("A receiver's token cannot come before its sender's.")
     with base.within():
         require_within_invocation(base.lm, base.positions.cpu(), base.lengths)
-    for receiver in receivers:
-        stream = read_at(base.lm, receiver)
+    for sender, receiver in edges:
         attention = receiver.component in ("attn_out", "head_out")
         if not attention and not torch.equal(sent, reached):
             raise WorkbenchError(
                 f"{receiver} reads its own token alone; only attention receives from another token."
             )
-        for sender in senders:
-            if written_at(base.lm, sender) > written_at(base.lm, stream):
-                raise WorkbenchError(
-                    f"No path leads from {sender} to {receiver}: it is read before it is written."
-                )
+        if not leads_to(base.lm, sender, receiver):
+            raise WorkbenchError(
+                f"No path leads from {sender} to {receiver}: it is read before it is written."
+            )

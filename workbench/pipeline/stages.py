@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from workbench import progress
 from workbench.errors import WorkbenchError
+from workbench.files.processes import is_first_process, take_from_first
 from workbench.models.moved_bytes import MOVED
 from workbench.pipeline.differences import (
     Origin,
@@ -85,7 +86,8 @@ class Stage:
     ``work`` is None where :func:`begin_stage`'s caller does it. ``outside`` names a file it writes
     outside its folder; where that is missing, the stage is done again. ``given`` is what else
     decides its result, such as a recipe's arm, and ``other_runs`` holds the keys of stages of other
-    runs that it builds on.
+    runs that it builds on. ``alone``: it makes no forward pass, so of several processes the first
+    does it, and the others take its results.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Stage:
     outside: Callable[[Any], Path] | None = None
     given: Any = None
     other_runs: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = False
 
     def done(self, context: StagedRun) -> bool:
         """Return whether the stage finished in this run's folder and its file outside the folder is
@@ -191,12 +194,19 @@ def run_stages(
         for each in planned:
             context.keys[each.stage.name] = each.key
             if not each.stage.done(context):
-                store = context.stage(each.stage.name)
-                store.begin(each.made_from)
-                with progress.stage(each.stage.name):
-                    do_stage(each.stage, context, store)
+                _do_planned(each, context)
                 if after is not None:
                     after(planned, each)
+
+
+def _do_planned(each: PlannedStage, context: StagedRun) -> None:
+    store = context.stage(each.stage.name)
+    if is_first_process() or not each.stage.alone:
+        store.begin(each.made_from)
+        with progress.stage(each.stage.name):
+            do_stage(each.stage, context, store)
+    if each.stage.alone:
+        take_from_first(store.folder)
 
 
 def begin_stage(stage: Stage, context: StagedRun) -> StageStore:

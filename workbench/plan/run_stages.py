@@ -244,6 +244,7 @@ def forwards_in(groups: Sequence[Group]) -> list[Forward]:
 
 def planned_stages() -> Mapping[str, Callable[[PlannedRun], list[Group]]]:
     """Return what plans the passes of each stage, in the order of the loop."""
+    from workbench.plan.attribution import attribute_stage
     from workbench.plan.patching import patch_stage
     from workbench.plan.teaching import teach_control_stage, teach_stage
 
@@ -258,5 +259,6 @@ def planned_stages() -> Mapping[str, Callable[[PlannedRun], list[Group]]]:
         "elicit_control": control_stage,
         "probe_tuned": no_passes,
         "patch": patch_stage,
+        "attribute": attribute_stage,
         "report": no_passes,
     }

@@ -20,7 +20,15 @@ from workbench.plan.shape import DecoderShape
 from workbench.plan.teaching import assumed_targets
 
 ADAPTER_STAGES = frozenset(
-    ("teach", "teach_control", "elicit_tuned", "elicit_control", "probe_tuned", "patch")
+    (
+        "teach",
+        "teach_control",
+        "elicit_tuned",
+        "elicit_control",
+        "probe_tuned",
+        "patch",
+        "attribute",
+    )
 )
 """Stages that need an adapter."""
 TRAINING_STAGES = frozenset(("teach", "teach_control"))

@@ -175,7 +175,7 @@ def add_floor(figure: go.Figure, floor: float) -> None:
 
 def add_curve(
     figure: go.Figure,
-    x: NDArray[np.int64],
+    x: NDArray[np.number],
     curve: IntervalCurve,
     name: str,
     style: Style,

@@ -42,6 +42,19 @@
     return tokenNumbers.slice(starts[item], starts[item + 1]).map((number, at) => ({ text: items.tokens.vocabulary[number], marks: marked[at] || [] }));
   }
 
+  let colouring = null; // decoded when the first item is opened
+  function coloursOf(item) {
+    const colours = items.tokens && items.tokens.colours;
+    if (!colours) return [];
+    colouring = colouring || colours.series.map((series) => {
+      const begins = [0];
+      for (const count of series.counts) begins.push(begins[begins.length - 1] + count);
+      return { name: series.name, begins, values: unpack(series) };
+    });
+    return colouring.map(({ name, begins, values }) => ({ name, values: Array.from(values.subarray(begins[item], begins[item + 1]), (v) => (colours.unit === "points" ? 100 * v : v)) }))
+      .filter((series) => series.values.length);
+  }
+
   function shown(column, value) {
     if (value === null) return "–";
     if (column.kind === "percent") return (100 * value).toFixed(1);
@@ -115,6 +128,32 @@
     }).join("; ");
     return html`<figure><figcaption><strong>${curves.title}</strong></figcaption><div ref=${at} role="img" aria-label=${`${curves.title}. ${ends}`}></div></figure>`;
   }
+  // Blue holds the number up, orange holds it down; the strength is the share of the item's largest.
+  function tint(value, most) {
+    const strength = Math.min(1, Math.abs(value) / most);
+    return `background: color-mix(in srgb, var(${value < 0 ? "--lowers" : "--raises"}) ${Math.round(100 * strength)}%, transparent)`;
+  }
+  const signed = (value) => (value === undefined || isNaN(value) ? "–" : (value > 0 ? "+" : "") + value.toFixed(2));
+  function Conversation({ item, tokens }) {
+    const given = items.tokens.colours, series = useMemo(() => coloursOf(item), [item]);
+    const [name, choose] = useState(null), chosen = series.find((each) => each.name === name);
+    const most = Math.max(1e-9, ...series.flatMap((each) => each.values.map((v) => (isNaN(v) ? 0 : Math.abs(v)))));
+    const text = (token) => JSON.stringify(token.text).slice(1, -1) || "␣";
+    const largest = chosen && chosen.values.map((value, at) => [value, at]).filter(([value]) => value).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 5);
+    return html`<h4>The conversation</h4>
+      ${given && (series.length ? html`<fieldset class="colours"><legend>${given.title}</legend>
+        ${[null, ...series.map((each) => each.name)].map((each) => html`<label><input type="radio" name="colours" checked=${name === each} onChange=${() => choose(each)} /> ${each === null ? "no colour" : each}</label>`)}
+        ${chosen && html`<p class="key" role="img" aria-label=${`Colours from orange, ${signed(-most)}, to blue, ${signed(most)} ${given.unit}`}><span>${signed(-most)}</span><span class="ramp"></span><span>${signed(most)} ${given.unit}</span></p>
+          <p class="soft">${given.explanation}</p>`}</fieldset>` : html`<p class="soft">${given.missing}</p>`)}
+      <p class="tokens" dir="auto" tabindex="0" role="group" aria-label="The conversation in tokens">${tokens.map((token, at) => {
+        const value = chosen ? chosen.values[at] : undefined, coloured = value !== undefined && !isNaN(value);
+        return html`<span class=${token.marks.length ? "token mark" : "token"} style=${coloured ? tint(value, most) : ""} title=${`token ${at}${coloured ? `, ${signed(value)} ${given.unit}` : ""}${token.marks.map((m) => ", " + m).join("")}`}>${token.text}${token.marks.length ? html`<sup>${token.marks.join(", ")}</sup>` : null}</span>`;
+      })}</p>
+      ${chosen && html`<p>${`${chosen.name}, the largest: `}${largest.map(([value, at], n) => html`${n ? ", " : ""}<q dir="auto">${text(tokens[at])}</q> (token ${at}) ${signed(value)}`)} ${given.unit}.</p>`}
+      ${series.length > 0 && html`<details class="numbers"><summary>The colours' numbers</summary><div class="scroll" tabindex="0" role="group" aria-label="The colours' numbers"><table>
+        <thead><tr><th scope="col">token</th><th scope="col">text</th>${series.map((each) => html`<th scope="col">${each.name}</th>`)}</tr></thead>
+        <tbody>${tokens.map((token, at) => html`<tr><td>${at}</td><td dir="auto">${text(token)}</td>${series.map((each) => html`<td>${signed(each.values[at])}</td>`)}</tr>`)}</tbody></table></div></details>`}`;
+  }
   function Opened({ item, close }) {
     const head = useRef(null);
     useEffect(() => { head.current.focus(); }, [item]);
@@ -123,8 +162,7 @@
       <h3 tabindex="-1" ref=${head} dir="auto">${items.rows[item][0]}</h3>
       <dl>${Object.entries(items.texts).map(([name, texts]) => html`<dt>${name}</dt><dd dir="auto">${texts[item]}</dd>`)}
         ${columns.slice(1).map((column, at) => html`<dt>${column.name}</dt><dd dir="auto">${shown(column, items.rows[item][at + 1])}</dd>`)}</dl>
-      ${tokens.length ? html`<h4>The conversation</h4><p class="tokens" dir="auto" tabindex="0" role="group" aria-label="The conversation in tokens">${tokens.map((token, at) =>
-        html`<span class=${token.marks.length ? "token mark" : "token"} title=${`token ${at}${token.marks.map((m) => ", " + m).join("")}`}>${token.text}${token.marks.length ? html`<sup>${token.marks.join(", ")}</sup>` : null}</span>`)}</p>` : null}
+      ${tokens.length ? html`<${Conversation} item=${item} tokens=${tokens} />` : null}
       <div class="grid">${curves.map((each) => html`<${Curve} key=${each.title} curves=${each} />`)}</div>
       <button type="button" onClick=${close}>Close</button>
     </div>`;

@@ -63,16 +63,37 @@ class ItemCurves:
 
 
 @dataclass(frozen=True)
+class TokenColours:
+    """A number for every token of some items, drawn as the colour behind it.
+
+    Attributes:
+        title: what the numbers are.
+        explanation: how to read them, and how far.
+        unit: in words; a number is multiplied by 100 where it is "points".
+        values: by name, the numbers of every item's tokens; None for an item without any.
+        missing: what is said of an item without numbers.
+    """
+
+    title: str
+    explanation: str
+    unit: str
+    values: Mapping[str, Sequence[Floats | None]]
+    missing: str
+
+
+@dataclass(frozen=True)
 class ItemTokens:
     """The text of every item in tokens.
 
     Attributes:
         tokens: the tokens' text, a sequence an item.
         marks: the index of a named token in every item; None where it has none.
+        colours: of the tokens, if there are any.
     """
 
     tokens: Sequence[Sequence[str]]
     marks: Mapping[str, Sequence[int | None]]
+    colours: TokenColours | None = None
 
 
 @dataclass(frozen=True)
@@ -108,9 +129,27 @@ class Explorer:
         if self.tokens is not None:
             counts["tokens"] = len(self.tokens.tokens)
             counts |= {f"mark {name!r}": len(at) for name, at in self.tokens.marks.items()}
+            counts |= _coloured(self.tokens)
         for part, count in counts.items():
             if count != len(self.rows):
                 raise WorkbenchError(f"{part} has {count} items for {len(self.rows)} rows")
+
+
+def _coloured(items: ItemTokens) -> dict[str, int]:
+    """Return of how many items there are colours, by name.
+
+    Raises:
+        WorkbenchError: for an item with another number of colours than tokens.
+    """
+    values = {} if items.colours is None else items.colours.values
+    for name, each in values.items():
+        for at, numbers in enumerate(each[: len(items.tokens)]):
+            if numbers is not None and len(numbers) != len(items.tokens[at]):
+                raise WorkbenchError(
+                    f"colours {name!r} of item {at} are {len(numbers)} for "
+                    f"{len(items.tokens[at])} tokens"
+                )
+    return {f"colours {name!r}": len(each) for name, each in values.items()}
 
 
 def write_explorer(explorer: Explorer) -> str:
@@ -164,6 +203,24 @@ def _tokens(items: ItemTokens) -> dict[str, Any]:
         "numbers": base64.b64encode(np.array(numbers, "<u4").tobytes()).decode("ascii"),
         "lengths": [len(text) for text in items.tokens],
         "marks": {name: list(at) for name, at in items.marks.items()},
+        "colours": None if items.colours is None else _colours(items.colours),
+    }
+
+
+def _colours(colours: TokenColours) -> dict[str, Any]:
+    return {
+        "title": colours.title,
+        "explanation": colours.explanation,
+        "unit": colours.unit,
+        "missing": colours.missing,
+        "series": [
+            {
+                "name": name,
+                "counts": [0 if each is None else len(each) for each in values],
+                **packed(np.concatenate([np.zeros(0), *(e for e in values if e is not None)])),
+            }
+            for name, values in colours.values.items()
+        ],
     }
 
 

@@ -42,3 +42,7 @@ REMOTE_RETRIES = 3
 """How often a request that was lost on its way to a server is sent again."""
 REMOTE_WAIT = 1800.0
 """Seconds that a request to a server may hear nothing, in its queue or running."""
+
+WRITTEN_BYTES = 2**30
+"""Memory bound of texts under patches: keys and values, or states, of the rows that are written
+together."""

@@ -260,6 +260,18 @@ class PatchSettings(Settings):
     )
 
 
+class AttributionSettings(Settings):
+    """Attribution of the confidence to the tokens of the patched questions."""
+
+    share: float = Field(
+        0.25,
+        ge=0,
+        le=10,
+        description="the attribution stays below this share of the work before patching; 0 for "
+        "none",
+    )
+
+
 class MeasureSettings(Settings):
     """The settings of what is measured besides a run's stages."""
 

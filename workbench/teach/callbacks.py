@@ -11,6 +11,7 @@ import torch
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
 from workbench import progress
+from workbench.files.processes import gather, is_first_process, process_number
 from workbench.teach.checkpoints import diverged, seal_checkpoint
 from workbench.teach.dropout import POOL, MaskPool
 
@@ -61,8 +62,22 @@ class SoundCheckpoints(TrainerCallback):
     on_train_end = on_step_begin
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        checkpoint = self.checkpoints / f"checkpoint-{state.global_step}"
+        if args.world_size > 1:
+            _gather_random_states(checkpoint)
         if state.is_world_process_zero:
-            seal_checkpoint(self.checkpoints / f"checkpoint-{state.global_step}")
+            seal_checkpoint(checkpoint)
+
+
+def _gather_random_states(checkpoint: Path) -> None:
+    """Write the random state of every process, which each wrote into a folder of its own, into the
+    first process's checkpoint.
+    """
+    name = f"rng_state_{process_number()}.pth"
+    states = gather((name, (checkpoint / name).read_bytes()))
+    if is_first_process():
+        for other, state in states[1:]:
+            (checkpoint / other).write_bytes(state)
 
 
 def quiet(trainer: Trainer, description: str) -> None:

@@ -64,3 +64,26 @@ class SeededOrder(Sampler[int]):
             self.sizes[order[at : at + self.batch]] for at in range(0, len(order), self.batch)
         ]
         return sum(len(batch) * int(batch.max()) for batch in batches)
+
+
+class WholeBatches(Sampler[int]):
+    """A :class:`SeededOrder` whose last batch is filled up for several processes, each of which
+    makes every step. What fills it up counts for nothing: numbers from ``len(order.sizes)`` on,
+    each that many above a row.
+    """
+
+    def __init__(self, order: SeededOrder) -> None:
+        self.order = order
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the epoch; the Trainer calls this before each."""
+        self.order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.order) + -len(self.order) % self.order.batch
+
+    def __iter__(self) -> Iterator[int]:
+        rows = list(self.order)
+        yield from rows
+        for place in range(len(self) - len(rows)):
+            yield len(rows) + rows[place % len(rows)]

@@ -19,10 +19,11 @@ from torch.utils.data import Dataset
 from transformers import Trainer
 
 from workbench.compat import TrainerHooks
+from workbench.files.processes import gather
 from workbench.models.moved_bytes import moved
 from workbench.teach.checkpoints import diverged
 from workbench.teach.losses import Loss
-from workbench.teach.sampler import SeededOrder
+from workbench.teach.sampler import SeededOrder, WholeBatches
 from workbench.teach.training_forward import Passes
 
 TOKENS = "tokens"
@@ -69,10 +70,11 @@ class TargetTrainer(TrainerHooks, Trainer):
         self.measured, self.found = measured, {name: list[float]() for name in measured}
         self.model_accepts_loss_kwargs = False
 
-    def train_sampler(self) -> SeededOrder:
+    def train_sampler(self) -> SeededOrder | WholeBatches:
         # Of the batches of all processes together, so that their number changes no step.
         together = self.args.per_device_train_batch_size * self.args.world_size
-        return SeededOrder(self.passes.lengths, together, self.args.seed)
+        order = SeededOrder(self.passes.lengths, together, self.args.seed)
+        return order if self.args.world_size == 1 else WholeBatches(order)
 
     def create_optimizer(self, model: Any = None) -> Any:
         self.optimizer = loraplus(
@@ -95,19 +97,36 @@ class TargetTrainer(TrainerHooks, Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        numbers = inputs["rows"].tolist()
+        rows, count = inputs["rows"].tolist(), len(self.passes.examples)
+        numbers = [row % count for row in rows]
         logits = self.passes.logits(model, numbers)
-        loss = moved(self.loss(numbers, logits), self.args.device)
+        real = sum(row < count for row in rows)
+        own = slice(real or None)
+        loss = moved(self.loss(numbers[own], logits[own]), self.args.device)
         if not bool(torch.isfinite(loss)):
             raise diverged(Path(self.args.output_dir), self.state.global_step)
-        self._measure(numbers, logits.detach())
+        together = self._measure(numbers[:real], logits[:real].detach())
+        if self.args.world_size > 1:
+            # The mean over processes is to be the mean over rows.
+            loss = loss * (real * self.args.world_size / together)
         return (loss, {"logits": logits}) if return_outputs else loss
 
-    def _measure(self, numbers: Sequence[int], logits: Tensor) -> None:
+    def _measure(self, numbers: Sequence[int], logits: Tensor) -> int:
+        """Count tokens and take what is logged, over the rows of all processes; return how many
+        rows those are.
+        """
+        measured = [
+            float(each(numbers, logits)) if numbers else 0.0 for each in self.measured.values()
+        ]
+        every = gather((len(numbers), self.passes.tokens(numbers), measured))
+        counts = [count for count, _, _ in every]
         # The state is saved with every checkpoint, so a resumed run goes on counting.
-        self.state.num_input_tokens_seen += self.passes.tokens(numbers)
-        for name, measure in self.measured.items():
-            self.found[name].append(float(measure(numbers, logits)))
+        self.state.num_input_tokens_seen += sum(tokens for _, tokens, _ in every)
+        for place, name in enumerate(self.measured):
+            self.found[name].append(
+                float(np.average([values[place] for _, _, values in every], weights=counts))
+            )
+        return sum(counts)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
@@ -126,13 +145,16 @@ def loraplus(
     B starts at zero, and at one rate for both the first half of a short training goes by before A
     has anything to do.
     """
-    return create_loraplus_optimizer(
+    optimizer = create_loraplus_optimizer(
         model=model,
         optimizer_cls=torch.optim.AdamW,
         lr=learning_rate,
         loraplus_lr_ratio=loraplus_lr_ratio,
         loraplus_weight_decay=weight_decay,
     )
+    # Torch loads no sharded optimiser that has groups without parameters.
+    optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
+    return optimizer
 
 
 def _rows(items: list[dict[str, int]]) -> dict[str, Tensor]:

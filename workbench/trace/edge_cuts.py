@@ -29,13 +29,15 @@ from workbench.trace.truncate import is_mask
 @dataclass(frozen=True, eq=False)
 class EdgeCut:
     """The edges from ``queries`` [rows, n] to ``keys`` [rows, m], columns of a pass, that are
-    hidden in ``layers`` from query ``heads``, or from all if None.
+    hidden in ``layers`` from query ``heads``, or from all if None. ``only`` [rows] names the
+    batch's rows that are cut, all of them if None.
     """
 
     layers: tuple[int, ...]
     heads: tuple[int, ...] | None
     queries: Tensor
     keys: Tensor
+    only: Tensor | None = None
 
 
 def cut_of(
@@ -125,8 +127,9 @@ def hide_edges(mask: Tensor, cuts: Sequence[EdgeCut], cached: int, heads: range)
         mask = mask.expand(-1, len(heads), -1, -1)
     mask = mask.clone(memory_format=torch.contiguous_format)
     low = hidden_value(mask.dtype)
-    rows = torch.arange(len(mask), device=mask.device)[:, None, None]
     for cut in cuts:
+        only = torch.arange(len(mask)) if cut.only is None else cut.only
+        rows = moved(only, mask.device)[:, None, None]
         queries = moved(cut.queries, mask.device)[:, :, None] - cached
         keys = moved(cut.keys, mask.device)[:, None, :]
         if cut.heads is None:

@@ -66,6 +66,11 @@ class Prompts:
         """Whether causality alone hides the padding: every row starts at the first column."""
         return bool(self.valid[:, 0].all())
 
+    def select(self, rows: Tensor) -> Prompts:
+        """Return the prompts ``rows`` [n], each as often as it is named."""
+        at = rows.to(self.tokens.device)
+        return Prompts(self.tokens[at], self.valid[at], self.positions[at])
+
     def column_of(self, token_index: Tensor) -> Tensor:
         """Return the columns of tokens that are counted from their row's first token. The result
         has the shape of ``token_index`` ([rows, ...]).
