@@ -33,4 +33,9 @@ MECHANISMS: tuple[Experiment, ...] = (
         "is confidence gathered after the answer and retrieved at the number?",
         "GatheredConfidenceParameters",
     ),
+    _row(
+        "commitment",
+        "does reported confidence tell commitment or correctness, and does steering move it?",
+        "CommitmentParameters",
+    ),
 )
