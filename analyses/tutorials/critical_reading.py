@@ -102,8 +102,8 @@ table[table["condition"].isin(["donor", "random_vector"])].pivot(
 # ## 3. Another question's donor
 #
 # *Claim: the patch brings the donor's answer.* Give every prompt the donor of the next pair
-# instead, a country that has nothing to do with either name that is read. If the reading moves as
-# well, the figure showed in part that the prompt's own answer was lost.
+# instead, a country that as a rule has nothing to do with either name that is read. If the reading
+# moves as well, the figure showed in part that the prompt's own answer was lost.
 
 # %%
 others = donors[1:] + donors[:1]
