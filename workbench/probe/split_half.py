@@ -191,6 +191,6 @@ def _estimate(value: float, without: list[float], n: int) -> Estimate:
         return Estimate(cut, float("nan"), float("nan"), n)
     left = np.array(without)
     variance = (blocks - 1) / blocks * float(((left - left.mean()) ** 2).sum())
-    reach = float(stdtrit(blocks - 1, (1 + LEVEL) / 2)) * np.sqrt(variance)
-    low, high = np.clip([value - reach, value + reach], -1, 1)
+    half = float(stdtrit(blocks - 1, (1 + LEVEL) / 2)) * np.sqrt(variance)
+    low, high = np.clip([value - half, value + half], -1, 1)
     return Estimate(cut, float(low), float(high), n)
