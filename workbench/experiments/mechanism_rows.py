@@ -33,4 +33,19 @@ MECHANISMS: tuple[Experiment, ...] = (
         "does a compact set of MLPs and heads write the inflation of stated confidence?",
         "InflationParameters",
     ),
+    _row(
+        "accuracy_directions",
+        "are being right and saying so orthogonal in the states, and does steering join them?",
+        "DirectionParameters",
+    ),
+    _row(
+        "gathered_confidence",
+        "is confidence gathered after the answer and retrieved at the number?",
+        "GatheredConfidenceParameters",
+    ),
+    _row(
+        "commitment",
+        "does reported confidence tell commitment or correctness, and does steering move it?",
+        "CommitmentParameters",
+    ),
 )
