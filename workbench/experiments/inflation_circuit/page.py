@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from workbench.config import RunConfig
@@ -59,7 +58,7 @@ def make_page(
 def _sizes(curves: Mapping[str, pd.DataFrame], caption: str) -> Section:
     sizes = next(iter(curves.values()))["size"].to_numpy()
     figure = CurvePanels(
-        layers=np.arange(len(sizes)),
+        layers=sizes,
         panels={
             condition: [
                 Curve(label, label, curve[column].to_numpy()) for column, label in SHOWN.items()
@@ -69,7 +68,7 @@ def _sizes(curves: Mapping[str, pd.DataFrame], caption: str) -> Section:
         y="share of what all writers hold up",
         title="How much a set removes and carries, by its size",
         caption=caption,
-        x=f"writers in the set: {', '.join(str(size) for size in sizes)}",
+        x="writers in the set",
     )
     return Section(
         "By size",
