@@ -117,43 +117,79 @@ def find_subspaces(
         )
     _require(prompts, random_model, variable, other, layer, ranks)
     settings = settings or SearchSettings()
-    readings = _open(prompts, metric, layer, tokens_per_forward, settings.seed, resamples)
-    untrained = _open(random_model, metric, layer, tokens_per_forward, settings.seed, resamples)
-    shuffled = variable.permuted("shuffled", settings.seed + 1)
-    nothing = readings.of_patched(readings.held_out.values, variable)
-    whole = readings.measures(None, variable)
-
-    def searched(sides: _Sides, wanted: Variable, rank: int | Boundless, what: str) -> Subspace:
-        words = f"searching: {what}"
-        return search_subspace(sides.train, wanted.train, rank, settings, words)
-
+    bounds = (tokens_per_forward, settings.seed, resamples)
+    parts = _in_model(_open(prompts, metric, layer, *bounds), variable, other, ranks, settings)
+    # The searched model's readings are gone: both together would take twice the memory.
+    untrained = _open(random_model, metric, layer, *bounds)
     found = []
-    for rank in ranks:
-        subspace = searched(readings, variable, rank, variable.name)
-        size = subspace.rank
-        beside = Placebos(
-            shuffled_variable=readings.measures(
-                searched(readings, shuffled, size, "shuffled variable"), shuffled
-            ),
-            random_model=untrained.measures(
-                searched(untrained, variable, size, "random model"), variable
-            ),
-            other_variable=readings.measures(searched(readings, other, size, other.name), other),
-            random_subspaces=_random(readings, variable, size, settings.seed),
+    for rank, part in zip(ranks, parts, strict=True):
+        size = part.subspace.rank
+        control = _search(untrained, variable, size, settings, "random model")
+        placebos_of = Placebos(
+            shuffled_variable=part.shuffled,
+            random_model=untrained.measures(control, variable),
+            other_variable=part.other,
+            random_subspaces=part.random,
         )
         found.append(
             FoundSubspace(
                 variable.name,
                 layer,
-                subspace,
+                part.subspace,
                 isinstance(rank, Boundless),
-                readings.measures(subspace, variable),
-                beside,
-                nothing,
-                whole,
+                part.measures,
+                placebos_of,
+                part.nothing,
+                part.whole,
             )
         )
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _InModel:
+    """What was found and measured in the searched model alone."""
+
+    subspace: Subspace
+    measures: SwapMeasures
+    shuffled: SwapMeasures
+    other: SwapMeasures
+    random: SwapMeasures
+    nothing: SwapMeasures
+    whole: SwapMeasures
+
+
+def _in_model(
+    sides: _Sides,
+    variable: Variable,
+    other: Variable,
+    ranks: Sequence[int | Boundless],
+    settings: SearchSettings,
+) -> list[_InModel]:
+    shuffled = variable.permuted("shuffled variable", settings.seed + 1)
+    nothing = sides.of_patched(sides.held_out.values, variable)
+    whole = sides.measures(None, variable)
+    found = []
+    for rank in ranks:
+        subspace = _search(sides, variable, rank, settings, variable.name)
+        null, apart = (
+            sides.measures(_search(sides, each, subspace.rank, settings, each.name), each)
+            for each in (shuffled, other)
+        )
+        drawn = _random(sides, variable, subspace.rank, settings.seed)
+        measures = sides.measures(subspace, variable)
+        found.append(_InModel(subspace, measures, null, apart, drawn, nothing, whole))
+    return found
+
+
+def _search(
+    sides: _Sides,
+    variable: Variable,
+    rank: int | Boundless,
+    settings: SearchSettings,
+    what: str,
+) -> Subspace:
+    return search_subspace(sides.train, variable.train, rank, settings, f"searching: {what}")
 
 
 def _open(
