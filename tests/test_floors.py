@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("loading",),
     ("elicit",),
     ("patch", "teach"),
-    ("bottleneck", "mechanisms"),
+    ("bottleneck", "features", "mechanisms"),
     ("loop", "api"),
     ("live",),
     ("experiments",),

@@ -28,6 +28,14 @@ from workbench.elicit import ask_pairs as ask_pairs
 from workbench.elicit import read_confidence as read_confidence
 from workbench.errors import WorkbenchError as WorkbenchError
 from workbench.experiments.recipes.run import teach_recipe as teach_recipe
+from workbench.features import attribute_features as attribute_features
+from workbench.features import donor_features as donor_features
+from workbench.features import load_dictionary as load_dictionary
+from workbench.features import record_features as record_features
+from workbench.features import scale_features as scale_features
+from workbench.features import set_features as set_features
+from workbench.features import zero_features as zero_features
+from workbench.live.notebook import live_widget as live_widget
 from workbench.loading import load_model as load_model
 from workbench.loop import run_loop as run_loop
 from workbench.measure import Estimate as Estimate

@@ -102,6 +102,18 @@ def test_a_donor_of_another_vocabulary_is_refused(
         attribute(tiny_lm, "What is the cat", donor=other, read=("x", "y"), at="last")
 
 
+def test_neurons_are_attributed_to_by_window(tiny_lm: LanguageModel) -> None:
+    found = attribute(
+        tiny_lm, *PAIRS, read=READS, component="neurons", neuron_window=25, check=CHECK
+    )
+    assert [axis.name for axis in found.axes] == ["layer", "neuron", "position"]
+    assert found.axes[1].labels == ("0–24", "25–49", "50–63")
+    with pytest.raises(WorkbenchError, match="holds 1 to 64 of them, not 65"):
+        attribute(tiny_lm, *PAIRS, read=READS, component="neurons", neuron_window=65)
+    with pytest.raises(WorkbenchError, match="needs neurons among the components"):
+        attribute(tiny_lm, *PAIRS, read=READS, component="heads", neuron_window=2)
+
+
 def test_proposed_edges_are_patched_along_their_paths(tiny_lm: LanguageModel) -> None:
     senders = [Site(0, "head_out", 1), Site(0, "mlp_out"), Site(1, "mlp_out")]
     receivers = [Site(2, "mlp_out"), Site(2, "head_out", 3)]

@@ -321,3 +321,35 @@ def test_wrong_runs_are_named(tiny_lm: LanguageModel, make_tiny: MakeTiny) -> No
     twice = [ModelInputs(run.lm, run.prompts, run.positions[:, [0, 0]]) for run in (base, donor)]
     with pytest.raises(WorkbenchError, match="each position of a row once"):
         unverified_scores(*twice, cut, METRIC, tokens_per_forward=BUDGET, steps=2)
+
+
+def test_windows_of_neurons_sum_their_neurons_at_all_layers(tiny_lm: LanguageModel) -> None:
+    """64 neurons in windows of 10, the last of 4; true patches write whole windows."""
+    base, donor = runs(tiny_lm)
+    layers = tuple(range(4))
+    single = unverified_scores(
+        base, donor, ComponentSet(layers, ("neuron",)), METRIC, tokens_per_forward=BUDGET
+    ).of["neuron"]
+    cut = ComponentSet(layers, ("neuron",), 10)
+    found = attribute(
+        base, donor, cut, METRIC, tokens_per_forward=BUDGET, check=Check(cells=40, resamples=20)
+    )
+    windows = found.scores.of["neuron"]
+    assert windows.shape == (3, 4, 7, 3)
+    for number in range(7):
+        expected = single[:, :, 10 * number : 10 * number + 10].sum(dim=2)
+        torch.testing.assert_close(windows[:, :, number], expected)
+    every = [a for kind in ("largest", "random") for a in [found.verification.of("neuron", kind)]]
+    spans = {site.span for agreement in every for site in agreement.sites}
+    assert spans == {10, 4}
+    assert every[0].rho.value > 0.5
+    table = found.table()
+    assert sorted(table["head"].unique()) == [0, 10, 20, 30, 40, 50, 60]
+    line = table[(table["layer"] == 2) & (table["head"] == 60) & (table["position"] == 1)]
+    assert float(line["score"].iloc[0]) == pytest.approx(float(windows[:, 2, 6, 1].mean()))
+
+
+def test_windows_without_neurons_are_refused() -> None:
+    for components, window in ((("mlp_out",), 4), (("neuron",), 0)):
+        with pytest.raises(WorkbenchError, match="needs neurons among the components"):
+            ComponentSet((0,), components, window)  # type: ignore[arg-type]

@@ -140,6 +140,11 @@ def _plain_hooks(lm: LanguageModel, patch: Patch, row: int) -> list[Any]:
             else (lambda: (value - seen[-1]) / factor)
         )
         return [keep, layer.get_submodule(attention).register_forward_hook(output_hook(gap))]
+    if kind == "mlp_in":
+        given = layer.get_submodule("mlp")
+        return [
+            given.register_forward_pre_hook(lambda module, args: (put(args[0], value), *args[1:]))
+        ]
     size, index = lm.head_size, patch.site.index
     assert index is not None
     if kind in ("query", "key", "value"):

@@ -48,7 +48,9 @@ def test_a_state_that_is_no_number_is_refused_where_it_stands(wrong: float) -> N
 
 def test_an_unknown_mode_is_refused() -> None:
     mode: Any = "scale"
-    with pytest.raises(WorkbenchError, match="replace, add, within, without, not 'scale'"):
+    with pytest.raises(
+        WorkbenchError, match="replace, add, within, without, computed, not 'scale'"
+    ):
         Patch(Site(1), AT, torch.zeros((2, 4)), mode)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from workbench.api.donor_match import cuts_alike, same_vocabulary
 from workbench.api.donors import ModelPrompts, open_donor
-from workbench.api.grid import PARTS, chosen_layers, chosen_parts
+from workbench.api.grid import PARTS, chosen_layers, chosen_parts, neuron_windows
 from workbench.api.positions import ALL, At, find_places
 from workbench.api.prompt_runs import run_as_named
 from workbench.api.prompts import Prompts, encode_prompts
@@ -63,6 +63,7 @@ def attribute(
     at: At = ALL,
     layers: Any = "all",
     component: Any = "resid_post",
+    neuron_window: int = 1,
     steps: int = 0,
     check: Check | None = None,
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
@@ -71,6 +72,7 @@ def attribute(
     from one backward.
 
     Args:
+        neuron_window: how many neighbouring neurons are one cell, where neurons are attributed to.
         steps: points of integrated gradients; 0 for one gradient.
         check: how many cells are patched truly, 8 largest and 8 random ones if not given.
 
@@ -82,6 +84,8 @@ def attribute(
         raise WorkbenchError(f"Attribute to one component at a time, not to {component!r}.")
     name: Component = PARTS[part]
     check = check or Check()
+    cut = ComponentSet(tuple(chosen_layers(lm, layers)), (name,), neuron_window)
+    slices = _slice_axis(lm, part, neuron_window)
     tokens = encode_prompts(lm, prompts)
     readout = readout_of(lm, read, tokens)
     with open_donor(lm, donor, tokens) as source:
@@ -89,7 +93,6 @@ def attribute(
         places = find_places(at, tokens, theirs.prompts, cut_alike=cuts_alike(lm, theirs.prompts))
         base = ModelInputs(lm, tokens.rows, places.base, lambda: run_as_named(lm))
         other = run_inputs(theirs, places.donor)
-        cut = ComponentSet(tuple(chosen_layers(lm, layers)), (name,))
         scores = _scores(base, other, cut, readout, tokens_per_forward, steps)
         verification = verify(
             base,
@@ -100,7 +103,7 @@ def attribute(
             check,
             tokens_per_forward=tokens_per_forward,
         )
-    axes = (Axis("layer", cut.layers), *_slice_axis(lm, part), Axis("position", places.labels))
+    axes = (Axis("layer", cut.layers), *slices, Axis("position", places.labels))
     plain = scores.base.double().numpy()
     moved = scores.of[name].double().numpy()
     reading = Readings(
@@ -136,11 +139,13 @@ def require_run(lm: LanguageModel, source: Any) -> ModelPrompts:
     return source
 
 
-def _slice_axis(lm: LanguageModel, part: str) -> tuple[Axis, ...]:
+def _slice_axis(lm: LanguageModel, part: str, neuron_window: int) -> tuple[Axis, ...]:
     slices = slices_of(lm, PARTS[part])
     if slices is None:
         return ()
-    return (Axis("neuron" if part == "neurons" else "head", tuple(range(slices.count))),)
+    if part == "neurons":
+        return (Axis("neuron", neuron_windows(slices.count, neuron_window)[0]),)
+    return (Axis("head", tuple(range(slices.count))),)
 
 
 def run_inputs(source: ModelPrompts, places: Tensor) -> ModelInputs:

@@ -29,6 +29,7 @@ PARTS: dict[str, Component] = {
     "resid_mid": "resid_mid",
     "resid_post": "resid_post",
     "attn_out": "attn_out",
+    "mlp_in": "mlp_in",
     "mlp_out": "mlp_out",
     "heads": "head_out",
     "queries": "query",
@@ -131,7 +132,7 @@ def make_grid(
         heads = range(slices.count)
         options["head"] = (tuple(heads), [((head, 1),) for head in heads])
     if "neuron" in names:
-        options["neuron"] = _neuron_windows(lm.mlp_width, neuron_window)
+        options["neuron"] = neuron_windows(lm.mlp_width, neuron_window)
     together = {
         "layer": tuple(wanted),
         "position": tuple(range(len(places))),
@@ -225,7 +226,7 @@ def _windows(layers: list[int], size: int) -> list[tuple[int | str, tuple[int, .
     return [(f"{run[0]}–{run[-1]}", run) for run in runs]
 
 
-def _neuron_windows(
+def neuron_windows(
     width: int, size: int
 ) -> tuple[tuple[int | str, ...], list[tuple[tuple[int, int], ...]]]:
     """Return labels of windows of ``size`` neurons, end to end, and for each its first neuron and

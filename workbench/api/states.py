@@ -150,7 +150,7 @@ def record_prompts(
     found = find_places(at, tokens, None)
     where: NDArray[np.int64] = found.base.numpy()
     shape = (len(tokens), lm.n_layers, len(found.labels), lm.width)
-    table = _table(tokens, found.labels, where, columns)
+    table = recorded_table(tokens, found.labels, where, columns)
     batches = plan_batches(tokens.lengths, tokens_per_forward)
 
     def record(batch: Rows) -> Tensor:
@@ -230,7 +230,7 @@ def read_prompts(path: Path, column: str = PROMPT) -> pd.DataFrame:
     return table.rename(columns={column: PROMPT})
 
 
-def _table(
+def recorded_table(
     tokens: PromptTokens,
     places: Sequence[str],
     where: NDArray[np.int64],

@@ -58,8 +58,8 @@ def patch(
     component: Annotated[
         list[str] | None,
         typer.Option(
-            help="resid_pre, resid_mid, resid_post, attn_out, mlp_out, heads, queries, keys, "
-            "values or neurons."
+            help="resid_pre, resid_mid, resid_post, attn_out, mlp_in, mlp_out, heads, queries, "
+            "keys, values or neurons."
         ),
     ] = None,
     layers: Annotated[str, typer.Option(help="'all', or numbers as in 0,4,8.")] = "all",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from workbench.config import RunConfig
 from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
 from workbench.files.processes import own_folder
+
+if TYPE_CHECKING:
+    from workbench.api.states import Recorded
 
 DEFAULTS = RunConfig()
 EXPLANATION = (
@@ -52,6 +55,10 @@ def trace(
         int,
         typer.Option(min=0, max=10**15, help="Memory bound: states beyond it go to shards."),
     ] = DEFAULTS.model.recorded_bytes,
+    vllm_files: Annotated[
+        Path | None,
+        typer.Option(help="Folder of files that vLLM wrote; no weights are read."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the states; default: runs/states/NAME.")
     ] = None,
@@ -70,9 +77,23 @@ def trace(
 
     places: Any = [_place(text) for text in at] if at else "last"
     screen = Console(stderr=True)
+    given = prompts if table is None else table[PROMPT].astype(str).tolist()
+    if vllm_files is not None:
+        from workbench.api.vllm_states import take_vllm_states
+        from workbench.loading.without_weights import open_without_weights
+
+        found = take_vllm_states(
+            open_without_weights(model),
+            given,
+            places,
+            written=vllm_files,
+            folder=folder,
+            columns=table,
+        )
+        _finish_trace(found, folder, screen)
+        return
     with bars(screen):
         lm = load_model(model, device=device, placement=placement, remote=RemoteAccess(remote))
-        given = prompts if table is None else table[PROMPT].astype(str).tolist()
         found = record_prompts(
             lm,
             given,
@@ -82,6 +103,10 @@ def trace(
             folder=folder,
             recorded_bytes=recorded_bytes,
         )
+    _finish_trace(found, folder, screen)
+
+
+def _finish_trace(found: Recorded, folder: Path, screen: Console) -> None:
     found.save(folder)
     count, layers, positions, width = found.states.shape
     sys.stdout.write(

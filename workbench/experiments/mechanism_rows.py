@@ -28,4 +28,14 @@ MECHANISMS: tuple[Experiment, ...] = (
         "does the model know before it answers, better than another model or the question's text?",
         "SelfKnowledgeParameters",
     ),
+    _row(
+        "gathered_confidence",
+        "is confidence gathered after the answer and retrieved at the number?",
+        "GatheredConfidenceParameters",
+    ),
+    _row(
+        "commitment",
+        "does reported confidence tell commitment or correctness, and does steering move it?",
+        "CommitmentParameters",
+    ),
 )

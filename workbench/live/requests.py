@@ -25,7 +25,7 @@ MOST_LENGTHS = 17
 
 Which = Literal["base", "tuned"]
 Part = Literal[
-    "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out",
+    "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_in", "mlp_out",
     "heads", "queries", "keys", "values",
 ]  # fmt: skip
 Over = Literal["position", "head", "component"]

@@ -4,9 +4,10 @@ model's architecture row.
 ``resid_pre`` is the layer's input and ``resid_post`` its output; ``attn_out`` and ``mlp_out`` are
 outputs of the modules the row calls added; ``resid_mid`` and the heads are inputs, of the row's
 ``mid`` module and of the attention's output projection. Queries, keys and values are outputs of
-their projections, neurons the input of the MLP's output projection; :mod:`workbench.models.slices`
-says which entries of the tensor belong to which head or neuron. The tensor seen at a hook point
-times ``scale`` is the component as it enters the residual stream.
+their projections, ``mlp_in`` the input of the row's ``mlp`` module, neurons that of the MLP's
+output projection; :mod:`workbench.models.slices` says which entries of the tensor belong to which
+head or neuron. The tensor seen at a hook point times ``scale`` is the component as it enters the
+residual stream.
 
 A module's input can only serve as ``resid_mid`` if the layer adds to that very tensor afterwards,
 so a write there must be in place. :func:`workbench.models.validate` checks both on a real forward.
@@ -52,6 +53,8 @@ def missing_component_reason(lm: LanguageModel, component: str) -> str:
         return "what its attention adds is not the output of one module in every layer"
     if component == "mlp_out" and not row.mlp_added:
         return "what its MLP adds is not the output of one module in every layer"
+    if component == "mlp_in" and not row.mlp:
+        return "no one module of every layer is its MLP"
     if component == "head_out" and not row.attention_output:
         return "not every layer has attention heads that share one output projection"
     if component in PROJECTIONS and not row.query:
@@ -78,6 +81,8 @@ def place_of(lm: LanguageModel, layer: int, component: str) -> HookPoint:
         return HookPoint(module, side, streams=row.streams)
     if component == "resid_mid":
         return HookPoint(module.get_submodule(row.mid), "input")
+    if component == "mlp_in":
+        return HookPoint(module.get_submodule(row.mlp), "input")
     if component == "head_out":
         return HookPoint(module.get_submodule(row.attention_output), "input")
     if component == "neuron":

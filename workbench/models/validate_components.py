@@ -48,7 +48,7 @@ def first_fault(lm: LanguageModel, ids: Tensor, tolerance: float) -> tuple[Fault
         ids,
         [
             c
-            for c in ("resid_pre", "resid_mid", "resid_post", *ADDED, *SLICED)
+            for c in ("resid_pre", "resid_mid", "resid_post", "mlp_in", *ADDED, *SLICED)
             if not missing_component_reason(lm, c)
         ],
     )
@@ -66,6 +66,9 @@ def _faults(
         finding = _wrong_width(lm, layer, component, part[component])
         if finding:
             yield Fault((component,), finding)
+    if "mlp_in" in part and part["mlp_in"].shape != part["resid_pre"].shape:
+        shape = [*part["mlp_in"].shape]
+        yield Fault(("mlp_in",), f"in layer {layer} the MLP is given a tensor of shape {shape}")
     if {"head_out", "value"} <= {*part}:
         finding = _no_shares(lm, layer, part, tolerance)
         if finding:

@@ -48,7 +48,7 @@ class Scores:
         base: [rows] metric of the base run.
         donor: [rows] metric of the donor run.
         of: for each component [rows, layers, positions]; for heads and other slices [rows, layers,
-            slices, positions]. On the CPU.
+            slices, positions], neurons by window. On the CPU.
     """
 
     cut: ComponentSet
@@ -65,24 +65,31 @@ class Attribution:
     verification: Verification
 
     def table(self) -> pd.DataFrame:
-        """Return one line per cell: component, layer, head or neuron (-1: none), position (its
-        place in the run's positions), ``score``, the mean over rows, and ``size``, the mean of
+        """Return one line per cell: component, layer, head or (first) neuron (-1: none), position
+        (its place in the run's positions), ``score``, the mean over rows, and ``size``, the mean of
         absolute values.
         """
-        lines = []
+        cut = self.scores.cut
+        parts = []
         for component, scores in self.scores.of.items():
-            heads = scores if component in SLICED else scores[:, :, None]
-            mean, size = heads.mean(dim=0), heads.abs().mean(dim=0)
-            for index in range(mean.numel()):
-                layer, head, position = (
-                    int(i) for i in torch.unravel_index(torch.tensor(index), mean.shape)
+            sliced = component in SLICED
+            heads = scores if sliced else scores[:, :, None]
+            mean = heads.mean(dim=0)
+            layer, head, position = np.indices(mean.shape).reshape(3, -1)
+            step = cut.neuron_window if component == "neuron" else 1
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "component": component,
+                        "layer": np.asarray(cut.layers)[layer],
+                        "head": head * step if sliced else -1,
+                        "position": position,
+                        "score": mean.double().numpy().ravel(),
+                        "size": heads.abs().mean(dim=0).double().numpy().ravel(),
+                    }
                 )
-                named = head if component in SLICED else -1
-                cell = (component, self.scores.cut.layers[layer], named, position)
-                lines.append((*cell, float(mean.flatten()[index]), float(size.flatten()[index])))
-        return pd.DataFrame(
-            lines, columns=["component", "layer", "head", "position", "score", "size"]
-        )
+            )
+        return pd.concat(parts, ignore_index=True)
 
 
 def attribute(
@@ -156,6 +163,8 @@ def unverified_scores(
         name: torch.stack([found[place(n, name)] for n in cut.layers], dim=1)
         for name in cut.components
     }
+    if cut.neuron_window > 1:
+        of["neuron"] = cut.windows(of["neuron"])
     return Scores(cut, of_base, of_donor, of)
 
 

@@ -23,7 +23,7 @@ from workbench.trace.checks import require_layer
 from workbench.trace.edits import SiteKey, gather_columns, place
 from workbench.trace.forward import run_joint
 from workbench.trace.hooks import Transform, hooked
-from workbench.trace.sites import COMPONENTS, Component
+from workbench.trace.sites import COMPONENTS, Component, Site
 
 STREAM_AND_HEADS: tuple[Component, ...] = (
     "resid_pre",
@@ -38,15 +38,17 @@ STREAM_AND_HEADS: tuple[Component, ...] = (
 @dataclass(frozen=True)
 class ComponentSet:
     """Every one of ``components`` in every one of ``layers``, ascending. A sliced component means
-    all its slices.
+    all its slices; neurons are taken in windows of ``neuron_window`` neighbours, end to end, the
+    last of which may be smaller.
 
     Raises:
-        WorkbenchError: for no components or layers, layers out of order, and components that are
-            unknown or named twice.
+        WorkbenchError: for no components or layers, layers out of order, components that are
+            unknown or named twice, and windows below 1 or of components without neurons.
     """
 
     layers: tuple[int, ...]
     components: tuple[Component, ...]
+    neuron_window: int = 1
 
     def __post_init__(self) -> None:
         if not self.layers or not self.components or list(self.layers) != sorted({*self.layers}):
@@ -58,6 +60,24 @@ class ComponentSet:
             raise WorkbenchError(
                 f"Name each component once, of {', '.join(COMPONENTS)}; not {', '.join(unknown)}."
             )
+
+        if self.neuron_window < 1 or (self.neuron_window > 1 and "neuron" not in self.components):
+            raise WorkbenchError(
+                f"A window of neurons holds at least 1, and needs neurons among the components; "
+                f"got {self.neuron_window} and {', '.join(self.components)}."
+            )
+
+    def windows(self, scores: Tensor) -> Tensor:
+        """Return neurons' scores [rows, layers, neurons, positions] summed over each window."""
+        parts = scores.split(self.neuron_window, dim=2)
+        return torch.stack([part.sum(dim=2) for part in parts], dim=2)
+
+    def slice_site(self, lm: LanguageModel, layer: int, component: Component, at: int) -> Site:
+        """Return the site of a component's slice ``at``, of neurons their window ``at``."""
+        if component != "neuron":
+            return Site(layer, component, at)
+        first = at * self.neuron_window
+        return Site(layer, component, first, min(self.neuron_window, lm.mlp_width - first))
 
     def places(self) -> list[SiteKey]:
         """Return the places of the pass, each once."""

@@ -35,6 +35,7 @@ from workbench.patch.metrics import Metric
 from workbench.progress import task
 from workbench.settings.defaults import CHECKED_CELLS, LEVEL, RESAMPLES
 from workbench.trace.backends import PACKED, Engine
+from workbench.trace.checks import site_width
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Component, Site
 
@@ -187,7 +188,9 @@ def _agreement(
     axes = np.unravel_index(chosen, table.shape[1:])
     heads = axes[1] if component in SLICED else [None] * len(chosen)
     sites = tuple(
-        Site(cut.layers[layer], component, None if head is None else int(head))
+        Site(cut.layers[layer], component)
+        if head is None
+        else cut.slice_site(base.lm, cut.layers[layer], component, int(head))
         for layer, head in zip(axes[0], heads, strict=True)
     )
     positions = tuple(int(position) for position in axes[-1])
@@ -218,13 +221,16 @@ def true_effects(
     """Return the metric [rows, cells] with the donor's state patched in at one site and position,
     minus the base's metric.
 
-    ``sites`` [cells] and ``positions`` [cells], by their place in the runs' positions; sites of one
-    width.
+    ``sites`` [cells] and ``positions`` [cells], by their place in the runs' positions.
     """
-    wanted, where = list(dict.fromkeys(sites)), list(dict.fromkeys(positions))
-    states = recorded(donor, wanted, where, tokens_per_forward, metric.tree)
+    where = list(dict.fromkeys(positions))
+    states: dict[Site, Tensor] = {}
+    for width in sorted({site_width(donor.lm, site) for site in sites}):  # windows may end short
+        wanted = [s for s in dict.fromkeys(sites) if site_width(donor.lm, s) == width]
+        found = recorded(donor, wanted, where, tokens_per_forward, metric.tree)
+        states.update(zip(wanted, found.unbind(dim=1), strict=True))
     branches: list[Branch] = [
-        (Patch(site, base.positions[:, at], states[:, wanted.index(site), where.index(at)]),)
+        (Patch(site, base.positions[:, at], states[site][:, where.index(at)]),)
         for site, at in zip(sites, positions, strict=True)
     ]
     out = Reading(metric, tokens_per_forward, engine).values(base, branches)

@@ -221,9 +221,10 @@ def join_tails(plain: Tail, branches: Tail) -> Tail:
     )
 
 
-_Alike = tuple[int, SiteKey, tuple[bool, int, float], int]
+_Alike = tuple[int, SiteKey, tuple[bool, int, float, int], int]
 """What patches share that are written at once: which of their branch's at the place, the place,
-how they change the state there (added, in which subspace object, by which factor), and the width.
+how they change the state there (added, in which subspace object, by which factor, by which computed
+addition), and the width.
 """
 
 
@@ -240,12 +241,12 @@ def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple
             patch = where.patches[index]
             at = place(patch.site.layer, patch.site.component)
             turns[at] = turns.get(at, -1) + 1
-            kind = (patch.mode == "add", id(patch.subspace), patch.factor)
+            kind = (patch.mode == "add", id(patch.subspace), patch.factor, id(patch.addition))
             key = (turns[at], at, kind, patch.value.shape[-1])
             gathered.setdefault(key, []).append((number, index))
     device = shift.device
     writes = []
-    for (_, (layer, component), (add, _, factor), _), members in sorted(
+    for (_, (layer, component), (add, _, factor, _), _), members in sorted(
         gathered.items(), key=lambda item: item[0][0]
     ):
         owners, indices = torch.as_tensor(members, device=device).unbind(1)
@@ -258,7 +259,15 @@ def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple
         subspace = patches[0].subspace
         writes.append(
             ColumnWrite(
-                layer, columns, values, component, named, add, subspace=subspace, factor=factor
+                layer,
+                columns,
+                values,
+                component,
+                named,
+                add,
+                subspace=subspace,
+                factor=factor,
+                addition=patches[0].addition,
             )
         )
     return tuple(writes)

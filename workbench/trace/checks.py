@@ -15,6 +15,7 @@ from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
 from workbench.models.invocation import active_invocation
 from workbench.models.slices import slice_width, slices_of
+from workbench.trace.computed_addition import ComputedAddition
 from workbench.trace.interventions import Branch, knockouts_of, patches_of
 from workbench.trace.knockout_checks import (
     require_attention,
@@ -135,6 +136,9 @@ def require_branches(
         require_site(lm, site)
     for patch in patches:
         width = site_width(lm, patch.site)
+        if patch.addition is not None:
+            require_addition(lm, patch.site, patch.addition)
+            width = patch.addition.size
         if patch.subspace is not None and patch.subspace.width != width:
             raise WorkbenchError(
                 f"The basis of the subspace at {patch.site} is {patch.subspace.width} wide, the "
@@ -152,6 +156,31 @@ def require_branches(
         raise WorkbenchError("Token positions are whole numbers.")
     require_positions(positions, lengths, nodes)
     return positions.long()
+
+
+def require_addition(lm: LanguageModel, site: Site, addition: ComputedAddition) -> None:
+    """Refuse an addition to states of another width, or computed from such or from a component the
+    model lacks.
+
+    Raises:
+        WorkbenchError: for any of these, and for an addition to a slice.
+    """
+    if site.index is not None:
+        raise WorkbenchError(
+            f"What a pass computes is added to a whole component, not to {site}; use mlp_out, "
+            "attn_out or the residual stream."
+        )
+    read = site if addition.source is None else Site(site.layer, addition.source)
+    require_site(lm, read)
+    for what, wanted, at in (
+        ("reads", addition.source_width, read),
+        ("writes", addition.width, site),
+    ):
+        if wanted != site_width(lm, at):
+            raise WorkbenchError(
+                f"The dictionary {what} states of {wanted} numbers and {at} has "
+                f"{site_width(lm, at)}; take one that was trained on this model."
+            )
 
 
 def _require_knockouts(

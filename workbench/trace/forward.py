@@ -184,7 +184,8 @@ def check_writes(lm: LanguageModel, rows: int, writes: Sequence[ColumnWrite]) ->
     """
     for write in writes:
         require_layer(lm, write.layer)
-        width = lm.width if not write.sites else write.value.shape[-1]
+        whole = not write.sites and write.addition is None
+        width = lm.width if whole else write.value.shape[-1]
         expected = (*write.columns.shape, width)
         written = rows if write.only is None else len(write.only)
         if (

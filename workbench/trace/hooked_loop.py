@@ -180,4 +180,5 @@ def _write(patch: Patch, columns: Tensor, rows: Tensor, only: Tensor | None = No
         only,
         patch.subspace,
         patch.factor,
+        patch.addition,
     )

@@ -40,8 +40,11 @@ def hooked(
 
     What the transform sees is not yet multiplied by the place's ``scale``.
     """
+    # Where the MLP reads the stream as it is, resid_mid and mlp_in are inputs of one module, and
+    # the stream comes first.
+    ordered = sorted(transforms.items(), key=lambda item: item[0][1] == "mlp_in")
     with ExitStack() as stack:
-        for (layer, component), transform in transforms.items():
+        for (layer, component), transform in ordered:
             place = place_of(lm, layer, component)
             if place.side == "output":
                 handle = place.module.register_forward_hook(_output_hook(transform, place.streams))

@@ -1,5 +1,5 @@
-"""Describe what is done to a forward pass: states replaced, added or changed within a subspace at
-sites and tokens, attention edges cut, and how the outcome is read.
+"""Describe what is done to a forward pass: states replaced, added to or changed within a subspace
+at sites and tokens, attention edges cut, and how the outcome is read.
 
 A :class:`Patch` acts on one site at one token of each row, an
 :class:`~workbench.trace.knockouts.AttentionKnockout` on what tokens read; a *branch* is a set of
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.trace.computed_addition import ComputedAddition
 from workbench.trace.knockouts import AttentionKnockout
 from workbench.trace.sites import Site
 from workbench.trace.subspace import Subspace
@@ -26,9 +27,10 @@ from workbench.trace.subspace import Subspace
 Readout = Callable[[Tensor], Tensor]
 """Next-token logits [n, vocab] -> [n, ...], for example ``lambda logits: logits[:, ids]``."""
 
-Mode = Literal["replace", "add", "within", "without"]
+Mode = Literal["replace", "add", "within", "without", "computed"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 OF_SUBSPACES: tuple[Mode, ...] = ("within", "without")
+SCALING: tuple[Mode, ...] = ("within", "computed")
 
 
 def _no_value() -> Tensor:
@@ -50,6 +52,8 @@ class Patch:
       coordinates sets it, and a factor without a value scales it.
     - "without" a ``subspace``: its projection is taken out. Left there is the value's, where one is
       given (a mean, say).
+    - "computed": what ``addition`` computes in the pass from the state, the value [rows, size of
+      the addition] and the ``factor`` is added, such as a feature's change along its decoder row.
 
     Raises:
         WorkbenchError: for positions and values that do not fit each other or the mode, a subspace
@@ -62,10 +66,16 @@ class Patch:
     mode: Mode = "replace"
     subspace: Subspace | None = None
     factor: float = 0.0
+    addition: ComputedAddition | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise WorkbenchError(f"A patch has a mode of {', '.join(MODES)}, not {self.mode!r}.")
+        if (self.addition is None) == (self.mode == "computed"):
+            raise WorkbenchError(
+                "A patch has an addition exactly when its mode is 'computed'; give both, as "
+                "workbench.features does, or neither."
+            )
         if self.subspace is None and self.mode in OF_SUBSPACES:
             raise WorkbenchError(
                 f"A patch {self.mode!r} a subspace needs one; give subspace=Subspace(basis)."
@@ -74,10 +84,10 @@ class Patch:
             raise WorkbenchError(
                 f"A patch that has a subspace acts 'within' or 'without' it, not by {self.mode!r}."
             )
-        if not math.isfinite(self.factor) or (self.factor != 0 and self.mode != "within"):
+        if not math.isfinite(self.factor) or (self.factor != 0 and self.mode not in SCALING):
             raise WorkbenchError(
-                f"The factor {self.factor} scales a projection 'within' a subspace and is a finite "
-                f"number; the mode is {self.mode!r}."
+                f"The factor {self.factor} scales a projection 'within' a subspace, or what is "
+                f"'computed', and is a finite number; the mode is {self.mode!r}."
             )
         if self.subspace is not None and self.value.dim() == 1 and self.value.numel() == 0:
             self._leave_out_the_value(self.subspace)

@@ -7,9 +7,10 @@ The residual stream runs ``resid_pre`` -> + ``attn_out`` -> ``resid_mid`` -> + `
 multiplier on that path where it has one. ``head_out`` is one head's weighted sum of values, the
 slice of the output projection's input that belongs to a query head (also under grouped-query
 attention). ``query``, ``key`` and ``value`` are one head's slice of what the projections give,
-before norms on them and rotation; keys and values count key-value heads. ``neuron`` is one entry of
-the MLP's hidden layer, after its nonlinearity and gate. Families whose attention and MLP read the
-same stream in parallel have no ``resid_mid``.
+before norms on them and rotation; keys and values count key-value heads. ``mlp_in`` is what the MLP
+is given, after the norm before it where there is one; writing it changes the MLP alone, not the
+stream. ``neuron`` is one entry of the MLP's hidden layer, after its nonlinearity and gate. Families
+whose attention and MLP read the same stream in parallel have no ``resid_mid``.
 
 Sites have no token position: positions differ from row to row and are passed separately.
 """
@@ -27,6 +28,7 @@ Component = Literal[
     "resid_mid",
     "resid_post",
     "attn_out",
+    "mlp_in",
     "mlp_out",
     "head_out",
     "query",

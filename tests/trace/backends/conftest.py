@@ -81,7 +81,8 @@ def _written_out(lm: LanguageModel, change: Change) -> Iterator[None]:
                 Site(index, "attn_out"), _through(layer, formula.after_attention, attended) * factor
             )
             mid = change(Site(index, "resid_mid"), pre + added)
-            computed = _first(layer.mlp(_through(layer, formula.before_mlp, mid)))
+            given = change(Site(index, "mlp_in"), _through(layer, formula.before_mlp, mid))
+            computed = _first(layer.mlp(given))
             added = change(
                 Site(index, "mlp_out"), _through(layer, formula.after_mlp, computed) * factor
             )
@@ -274,7 +275,7 @@ def case() -> Case:
     """Three left-padded rows, recorded at three positions each, with branches of every component
     and mode.
     """
-    return Case(PROMPTS, [[0, 5, 11], [3, 1, 0], [2, 6, 6]], _branches(7))
+    return Case(PROMPTS, [[0, 5, 11], [3, 1, 0], [2, 6, 6]], _branches(8))
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def test_sites_sort_as_a_forward_reaches_them(make_tiny: MakeTiny) -> None:
         def note(*_: Any, site: Site = site) -> None:
             fired.append(site)
 
-        if place.side == "input":
+        if place.side != "output":
             modules[place.path].register_forward_pre_hook(note)
         else:
             modules[place.path].register_forward_hook(note)

@@ -107,14 +107,20 @@ def in_forward_order(branch: Branch) -> Branch:
 
 
 def require_patches(branches: Sequence[Branch], what: str) -> list[tuple[Patch, ...]]:
-    """Return the branches of an engine that cuts no attention edges.
+    """Return the branches of an engine that cuts no attention edges and computes no additions.
 
     Raises:
-        WorkbenchError: for a branch with a knockout.
+        WorkbenchError: for a branch with a knockout, or a patch that a pass computes itself.
     """
     if any(knockouts_of(branch) for branch in branches):
         raise WorkbenchError(
             f"{what} cuts no attention edges; run branches with knockouts by the 'packed' or the "
             "'loop' engine, on a model in this process."
         )
-    return [patches_of(branch) for branch in branches]
+    patches = [patches_of(branch) for branch in branches]
+    if any(patch.addition is not None for branch in patches for patch in branch):
+        raise WorkbenchError(
+            f"{what} does not compute features within a pass; patch them by the 'packed' or the "
+            "'loop' engine, on a model in this process."
+        )
+    return patches

@@ -11,6 +11,7 @@ embedding).
 
 A hook changes its tensor in place and returns it: the stream after attention is hooked where the
 norm before the MLP takes it in, and only a change in place also reaches the addition after the MLP.
+What the MLP itself is given is changed in a copy.
 
 The copy is taken when the backend is built: weights and adapters changed later are not seen.
 """
@@ -50,6 +51,7 @@ HOOKS: dict[Component, str] = {
     "resid_mid": "blocks.{layer}.hook_resid_mid",
     "resid_post": "blocks.{layer}.hook_resid_post",
     "attn_out": "blocks.{layer}.hook_attn_out",
+    "mlp_in": "blocks.{layer}.mlp.hook_in",
     "mlp_out": "blocks.{layer}.hook_mlp_out",
     "head_out": "blocks.{layer}.attn.hook_z",
     "query": "blocks.{layer}.attn.hook_q",
@@ -245,6 +247,8 @@ def _reader(site: Site, columns: Tensor, taken: dict[Site, Tensor]) -> Hook:
 
 def _writer(write: BatchWrite) -> Hook:
     def hook(hidden: Tensor, hook: Any) -> Tensor:
+        if write.site.component == "mlp_in":
+            hidden = hidden.clone()  # where there is no norm before the MLP, this is the stream
         part = _part(write.site, hidden)
         column = write.columns.to(part.device)
         row = write.rows.to(part.device)

@@ -142,8 +142,10 @@ def run_passes(
                     model.get(decoder).inputs = (args, named)
                     states = []
                     for path, side, start, end, factor, places, written, add, within in steps:
-                        value = model.get(path).input if side == "input" else model.get(path).output
+                        part = model.get(path)
+                        value = part.output if side == "output" else part.input
                         hidden = value[0] if isinstance(value, tuple) else value
+                        hidden = hidden.clone() if side == "given" else hidden
                         row, at = places.to(hidden.device)
                         found = hidden[row, at, start:end]
                         if written is None:
@@ -159,6 +161,8 @@ def run_passes(
                         else:
                             new = written.to(hidden.device, hidden.dtype) / factor
                             hidden[row, at, start:end] = found + new if add else new
+                        if side == "given":
+                            model.get(path).input = hidden
                     logits = model.output.logits
                 readings = []
                 for column in range(logits.shape[1]):

@@ -36,7 +36,11 @@ from workbench.trace.backends.places import forward_order, places_of
 from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import Layout, branch_columns, join_tails, lay_out
-from workbench.trace.checks import require_branches, require_positions, require_sites
+from workbench.trace.checks import (
+    require_branches,
+    require_positions,
+    require_sites,
+)
 from workbench.trace.edits import ColumnWrite
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.layout import Prompts, pad_prompts

@@ -17,10 +17,10 @@ from torch import Tensor
 from workbench.trace.interventions import Readout
 
 Step = tuple[str, str, int, int, float, Tensor, Tensor | None, bool, tuple[Tensor, float] | None]
-"""Module path; "input" or "output"; first and last entry of the width; factor from there to the
-residual stream; rows and columns [2, n, m] of the batch; values [n, m, width] to write, None to
-read; whether the values are added; for a write within a subspace its orthonormal basis [width, r]
-and the factor on the projection that is there.
+"""Module path; "input", "output" or "given", an input written in a copy; first and last entry of
+the width; factor from there to the residual stream; rows and columns [2, n, m] of the batch; values
+[n, m, width] to write, None to read; whether the values are added; for a write within a subspace
+its orthonormal basis [width, r] and the factor on the projection that is there.
 """
 
 
@@ -52,10 +52,10 @@ def run_session(
                     with model.trace(**inputs):
                         states = []
                         for path, side, start, stop, factor, places, written, add, within in steps:
-                            value = (
-                                model.get(path).input if side == "input" else model.get(path).output
-                            )
+                            part = model.get(path)
+                            value = part.output if side == "output" else part.input
                             hidden = value[0] if isinstance(value, tuple) else value
+                            hidden = hidden.clone() if side == "given" else hidden
                             row, at = places.to(hidden.device)
                             found = hidden[row, at, start:stop]
                             if written is None:
@@ -72,6 +72,8 @@ def run_session(
                             else:
                                 new = written.to(hidden.device, hidden.dtype) / factor
                                 hidden[row, at, start:stop] = found + new if add else new
+                            if side == "given":
+                                model.get(path).input = hidden
                         found_of.append(
                             states
                             if readout is None

@@ -22,6 +22,7 @@ FORWARD_ORDER: tuple[Component, ...] = (
     "head_out",
     "attn_out",
     "resid_mid",
+    "mlp_in",
     "neuron",
     "mlp_out",
     "resid_post",
@@ -31,7 +32,8 @@ FORWARD_ORDER: tuple[Component, ...] = (
 @dataclass(frozen=True)
 class RemoteHookPoint:
     """A site as plain data: ``factor`` times entries ``start`` to ``stop`` of a module's first
-    input or output is the state there.
+    input or output is the state there. The side "given" is an input too, and is written in a copy,
+    because the tensor may be the stream, which goes on beside the module.
 
     ``path`` starts at the transformers causal language model, adapters inside.
     """
@@ -61,7 +63,6 @@ def places_of(lm: LanguageModel, sites: list[Site]) -> list[RemoteHookPoint]:
         slices = slices_of(lm, site.component)
         start = 0 if slices is None else slices.first(site.index or 0)
         stop = start + site_width(lm, site)
-        places.append(
-            RemoteHookPoint(paths[id(found.module)], found.side, start, stop, found.scale)
-        )
+        side = "given" if site.component == "mlp_in" else found.side
+        places.append(RemoteHookPoint(paths[id(found.module)], side, start, stop, found.scale))
     return places

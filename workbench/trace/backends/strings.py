@@ -25,7 +25,11 @@ from workbench.trace.backends.inputs import (
 )
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.batches import plan_batches
-from workbench.trace.checks import require_branches, require_positions, require_sites
+from workbench.trace.checks import (
+    require_branches,
+    require_positions,
+    require_sites,
+)
 from workbench.trace.interventions import Branch, Patch, Patched
 from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.sites import Site
