@@ -26,7 +26,7 @@ READ, COPY, LAYER = 0, 5, 1
 UP, DOWN = 300, 301
 METRIC = contrast([UP], [DOWN])
 TRAIN, HELD_OUT = range(20, 116), range(120, 180)
-SETTINGS = SearchSettings(epochs=25, rate=0.04)
+SETTINGS = SearchSettings(epochs=40, rate=0.03)
 
 
 def planted() -> LanguageModel:
@@ -109,7 +109,7 @@ def test_a_boundary_finds_how_many_directions_there_are() -> None:
     prompts = split(planted())
     readings = SwappedReadings(prompts.train, METRIC, LAYER, tokens_per_forward=96)
     target = variables(prompts)[0].train
-    found = search_subspace(readings, target, Boundless(most=6, penalty=0.3), SETTINGS)
+    found = search_subspace(readings, target, Boundless(most=6, penalty=1.0, hottest=4.0), SETTINGS)
     assert found.rank <= 2
     assert float(found.basis[READ].norm()) > 0.95
 

@@ -66,6 +66,13 @@ def test_the_gradient_of_what_is_written_is_that_of_differences(tiny_lm: Any) ->
     assert float(states.grad[1:].abs().max()) == 0.0
 
 
+def test_a_seed_gives_the_same_directions_whatever_else_was_drawn() -> None:
+    one = Rotation(16, 3, None, seed=4).basis.detach()
+    torch.rand(7)
+    torch.testing.assert_close(Rotation(16, 3, None, seed=4).basis.detach(), one, rtol=0, atol=0)
+    assert not torch.allclose(Rotation(16, 3, None, seed=5).basis.detach(), one)
+
+
 def test_directions_stay_orthonormal_and_a_boundary_hardens() -> None:
     rotation = Rotation(16, 4, Boundless(most=4, hottest=4.0, coldest=0.05), seed=0)
     optimiser = torch.optim.Adam(rotation.parameters(), lr=0.1)

@@ -58,7 +58,10 @@ class Rotation(nn.Module):
         super().__init__()
         start = torch.randn((width, size), generator=torch.Generator().manual_seed(seed))
         self.basis = nn.Parameter(torch.linalg.qr(start).Q)
-        parametrizations.orthogonal(self, "basis", orthogonal_map="householder")
+        # A trivialisation would fill a basis up to [width, width] at random.
+        parametrizations.orthogonal(
+            self, "basis", orthogonal_map="householder", use_trivialization=False
+        )
         self.boundless = boundless
         self.boundary = nn.Parameter(torch.zeros(()), requires_grad=boundless is not None)
 
