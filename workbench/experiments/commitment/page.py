@@ -67,7 +67,7 @@ def doses_section(pushed: pd.DataFrame, caption: str) -> Section:
     """Return the curves of the choice over the length of a push."""
     points = np.unique(pushed["length"].to_numpy())
     panels: dict[str, list[Curve]] = {}
-    for column, label in (("log_odds", "log-odds of committing"), ("passed", "written passes")):
+    for column, label in (("log_odds", "log-odds of committing"), ("passed", "generated passes")):
         of = dict(iter(pushed.groupby("direction", sort=False)))
         still = float(of[BASE][column].mean())
         panels[label] = []
@@ -78,6 +78,8 @@ def doses_section(pushed: pd.DataFrame, caption: str) -> Section:
             values = np.full(len(points), np.nan)
             values[np.searchsorted(points, own.index.to_numpy())] = own.to_numpy()
             values[points == 0] = still
+            if np.isnan(own.to_numpy()).all():
+                continue
             if name not in (CONFIDENCE, CORRECTNESS):
                 values = np.interp(points, points[~np.isnan(values)], values[~np.isnan(values)])
             panels[label].append(Curve(name, name.split(",")[0], values))

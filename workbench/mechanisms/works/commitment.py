@@ -251,7 +251,13 @@ QUANTITIES = (
     Quantity("steer_nothing", "a push of nothing", ODDS, control=True),
     Quantity("steer_confidence_minus_random", "confidence minus the largest random", ODDS),
     Quantity("steer_p_commit", "P(commit) along reported confidence", "change of a share"),
-    Quantity("steer_passes", "written passes along reported confidence", "change of a share"),
+    Quantity("steer_passes", "generated passes along reported confidence", "change of a share"),
+    Quantity(
+        "steer_passes_random",
+        "generated passes, the larger of two random",
+        "change of a share",
+        True,
+    ),
 )
 
 WORK = Work(
