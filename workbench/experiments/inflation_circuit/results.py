@@ -1,6 +1,6 @@
 """Measure what ablated sets have of a run's inflation in a condition, and make its record.
 
-The set that is judged is the compact one (:func:`.read.compact_size`); the curve over sizes is for
+The set that is judged is the compact one (see :mod:`.read`); the curve over sizes is for
 the page. The correction's set has the size with the lowest Brier score on training questions, which
 may be none: then nothing is ablated, and nothing is gained.
 """
