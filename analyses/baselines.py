@@ -61,6 +61,10 @@ show(baselines.page.figures["choice"])
 #
 # The intervals are 95 % bootstrap intervals over questions. Two baselines are measured on the same
 # questions, so that overlapping intervals do not show that they are alike.
+#
+# Cost is counted, not timed: a token that is sampled takes longer than one that is read. And a
+# baseline that does well here may do so because these domains differ in difficulty; look within
+# domain.
 
 # %%
 tell(baselines)

@@ -25,7 +25,7 @@
 
 # %%
 from workbench.experiments.calibration.study import CalibrationParameters
-from workbench.notebook import run_experiment, show, tell
+from workbench.notebook import run_experiment, show_sections, tell
 
 # %%
 parameters = CalibrationParameters(
@@ -48,16 +48,18 @@ calibration = run_experiment("calibration", parameters)
 # %% [markdown]
 # ## In pictures
 #
-# All intervals are 95 % bootstrap intervals over held-out questions. They say nothing of another
-# training seed or another draw of labels. Where two conditions are compared, the paired difference
-# counts, not whether their intervals overlap.
+# Each figure has its question as a heading and a sentence on how to read it. All intervals are 95 %
+# bootstrap intervals over held-out questions. Where two conditions are compared, the paired
+# difference counts, not whether their intervals overlap.
 
 # %%
-for figure in calibration.page.figures.values():
-    show(figure)
+show_sections(calibration.page)
 
 # %% [markdown]
 # ## In short
+#
+# What none of the figures shows: another training seed, another draw of labels, and whether the
+# estimate is of use to whoever reads it. What was left out is named below, with the reason.
 
 # %%
 tell(calibration)

@@ -72,7 +72,9 @@ show(figures.get("cells_expected"))
 # %% [markdown]
 # ## Which of them knows which answers are right?
 #
-# Alignment alone does not say that either confidence is worth anything.
+# Alignment alone does not say that either confidence is worth anything: two that agree may be wrong
+# together. And a low alignment may be the work of one prompt's words, which the grid above
+# shows.
 
 # %%
 show(figures["discrimination"])

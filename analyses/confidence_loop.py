@@ -86,6 +86,11 @@ show(figures["layer_question"])
 # ## In short
 #
 # The tables of these numbers are in `runs/<run>/`.
+#
+# One training with one seed on one set of questions: what another seed changes, `workbench run
+# --seeds 5` shows, and what other questions change, no interval here holds. A model that was taught
+# to say what its probe reads says no more than the probe reads; whether the probe knows more than
+# how hard a question is, its rivals on the page tell.
 
 # %%
 tell(loop)

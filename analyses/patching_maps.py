@@ -117,6 +117,10 @@ show(figures["claim_conditions"])
 
 # %% [markdown]
 # ## In short
+#
+# A bright cell holds what moves the number when it is put there; it need not be where an unpatched
+# run reads it. Heads and components are patched one by one, and what several do together is not the
+# sum. "Reproduced" and "contradicted" are said of this model alone.
 
 # %%
 tell(maps)

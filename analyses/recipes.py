@@ -31,7 +31,7 @@ from __future__ import annotations
 from workbench.experiments.league.run import LeagueParameters
 from workbench.notebook import (
     run_experiment,
-    show,
+    show_sections,
     tell,
 )
 from workbench.teach.recipes import RECIPES
@@ -62,8 +62,15 @@ league = run_experiment("league", parameters)
 # recipe's own page has more paired differences.
 
 # %%
-for figure in league.page.figures.values():
-    show(figure)
+show_sections(league.page)
+
+# %% [markdown]
+# ## In short
+#
+# The league orders recipes on these questions, this model and the settings they came with. It does
+# not show what each could do with settings of its own, nor, with a few seeds, which of two that lie
+# close together is the better one. A recipe is only worth its line if its arm on shuffled targets
+# stays at the base model.
 
 # %%
 tell(league)

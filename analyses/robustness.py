@@ -74,7 +74,8 @@ for name in parameters.windows:
 # ## In short
 #
 # All trainings share the questions and one precision's share the answers and targets, so the spread
-# between seeds is that of training alone.
+# between seeds is that of training alone. What other questions or another model would change is not
+# in it.
 
 # %%
 tell(robustness)

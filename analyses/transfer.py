@@ -30,7 +30,7 @@ from __future__ import annotations
 from workbench.experiments.transfer.run import TransferParameters
 from workbench.notebook import (
     run_experiment,
-    show,
+    show_sections,
     tell,
 )
 
@@ -58,8 +58,14 @@ transfer = run_experiment("transfer", parameters)
 # that was not taught got better, whatever its level before.
 
 # %%
-for figure in transfer.page.figures.values():
-    show(figure)
+show_sections(transfer.page)
+
+# %% [markdown]
+# ## In short
+#
+# A domain that gains from another one's teaching shares something with it; what that is, a level of
+# confidence or knowledge of one's own answers, the figures of AUROC2 tell apart from those of the
+# calibration error. Nothing here says how a domain would fare that is unlike all of these.
 
 # %%
 tell(transfer)

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "workbench"
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("arrays", "compat", "compat_processes", "errors", "progress"),
+    ("arrays", "compat", "compat_processes", "errors", "notices", "progress"),
     ("files", "progress_bars"),
     ("settings",),
     ("config",),

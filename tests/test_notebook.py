@@ -11,9 +11,9 @@ from workbench import notebook
 from workbench.errors import WorkbenchError
 from workbench.experiments.catalogue import Finished, Request
 from workbench.experiments.steering.run import SteeringParameters
-from workbench.notebook import read_request, run_experiment, show, tell
+from workbench.notebook import read_request, run_experiment, show, show_sections, tell
 from workbench.pipeline.stages import Reuse
-from workbench.report import Page
+from workbench.report import Page, Section
 
 
 def test_the_environment_and_the_command_line_are_read_alike() -> None:
@@ -88,6 +88,30 @@ def test_figures_are_drawn_in_a_notebook_alone(monkeypatch: pytest.MonkeyPatch) 
     show(None)
     show(figure)
     assert drawn == [figure]
+
+
+def test_sections_are_drawn_each_below_its_heading_in_a_notebook_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(go.Figure, "show", lambda figure: shown.append(figure))
+    monkeypatch.setattr("IPython.display.display", lambda each: shown.append(each.data))
+    first, second = go.Figure(), go.Figure()
+    sections = [
+        Section("a < b", "Read it so.", first, "one"),
+        Section("c", "And so.", second, "two"),
+    ]
+    page = Page("t", sections, {}, {})
+    show_sections(page)
+    assert shown == []
+    monkeypatch.setattr(notebook, "NOTEBOOK", True)
+    show_sections(page)
+    assert shown == [
+        "<h3>a &lt; b</h3><p>Read it so.</p>",
+        first,
+        "<h3>c</h3><p>And so.</p>",
+        second,
+    ]
 
 
 def test_what_is_told_ends_in_the_place_of_the_page(

@@ -34,6 +34,7 @@ from workbench.features import record_features as record_features
 from workbench.features import scale_features as scale_features
 from workbench.features import set_features as set_features
 from workbench.features import zero_features as zero_features
+from workbench.live.notebook import live_widget as live_widget
 from workbench.loading import load_model as load_model
 from workbench.loop import run_loop as run_loop
 from workbench.measure import Estimate as Estimate

@@ -27,6 +27,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.catalogue import Finished, Request, experiment_named, perform
 from workbench.experiments.parameters import Parameters
 from workbench.pipeline.stages import Reuse
-from workbench.report import describe
+from workbench.report import Page, describe
 from workbench.settings.file import read_assignments
 
 NOTEBOOK = hasattr(builtins, "get_ipython")
@@ -70,6 +71,20 @@ def show(figure: go.Figure | None) -> None:
     """Draw ``figure`` below the cell of a notebook; in a script do nothing, for the page has it."""
     if NOTEBOOK and figure is not None:
         figure.show()
+
+
+def show_sections(page: Page) -> None:
+    """Draw every figure of ``page`` below the cell of a notebook, each with its heading and how to
+    read it; in a script do nothing.
+    """
+    if not NOTEBOOK:
+        return
+    from IPython.display import HTML, display
+
+    for section in page.sections:
+        heading, text = escape(section.title), escape(section.explanation)
+        display(HTML(f"<h3>{heading}</h3><p>{text}</p>"))
+        section.figure.show()
 
 
 def tell(finished: Finished) -> None:

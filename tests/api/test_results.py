@@ -81,7 +81,7 @@ def test_three_axes_have_no_figure_but_a_table() -> None:
     found = PatchMap("r", "w", (part,))
     with pytest.raises(WorkbenchError, match="A figure shows two axes"):
         found.figure()
-    assert found._repr_html_().startswith("<table")
+    assert found._repr_html_().startswith("<details open>")
     assert len(found.table()) == 4
 
 

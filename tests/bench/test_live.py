@@ -18,5 +18,5 @@ def test_what_is_shown_first_is_measured_as_earlier(
     assert found["live.click.early"] <= found["live.click.early_controls"]
     assert found["live.layers"] == 4
     rows = live.table_rows(found)
-    assert [row["bound"] for row in rows if row["bound"]] == ["0.5", "1.5", "15"]
+    assert [row["bound"] for row in rows if row["bound"]] == ["0.5", "0.5", "1.5", "15"]
     assert rows[-1]["forwards"] == "1.0"

@@ -22,8 +22,9 @@ ROOT = Path(__file__).parents[2]
 def test_every_script_is_found_with_its_title() -> None:
     found = find_scripts()
     there = [*sorted(ROOT.glob("analyses/tutorials/*.py")), *sorted(ROOT.glob("analyses/*.py"))]
-    assert [script.path for script in found.values()] == there
-    assert list(found) == [path.stem for path in there]
+    tour = ROOT / "analyses" / "tutorials" / "tour.py"
+    assert [script.path for script in found.values()] == sorted(there, key=lambda p: p != tour)
+    assert list(found) == [script.path.stem for script in found.values()]
     assert found["steering"].title == "Can the model be steered into saying what it knows?"
     assert all(script.title != script.name for script in found.values())
 

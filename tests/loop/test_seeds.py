@@ -84,7 +84,8 @@ def test_what_is_done_again_when_trainings_or_settings_change(
     third = [name.replace("1", "2") for name in FURTHER]
     assert stale(config, seeds_run, trainings=3) == [*third, "report"]
     patch = config.patch.model_copy(update={"n_questions": 9})
-    assert stale(config, seeds_run, trainings=2, patch=patch) == ["patch", FURTHER[2], "report"]
+    redone = ["patch", "attribute", FURTHER[2], "report"]
+    assert stale(config, seeds_run, trainings=2, patch=patch) == redone
 
 
 def test_a_run_killed_between_its_seeds_goes_on(

@@ -40,12 +40,12 @@ def with_share(context: Run, share: float) -> Run:
 
 
 def test_rows_fit_into_the_share() -> None:
-    """Two models forward and backward are 4 passes; a checked question has 5 more for each."""
+    """Two models forward and backward are 4 passes; a checked question has 3 more for each."""
     rows, tokens = np.arange(100, 140), [10] * 40
-    assert len(fitting_rows(rows, tokens, 1000.0, 0.14, 0)) == 1
-    assert len(fitting_rows(rows, tokens, 1000.0, 0.139, 0)) == 0
-    # 16 questions of 140 tokens are checked, the further ones cost 40 each.
-    assert len(fitting_rows(rows, tokens, 1000.0, 2.24 + 0.08, 0)) == 18
+    assert len(fitting_rows(rows, tokens, 1000.0, 0.1, 0)) == 1
+    assert len(fitting_rows(rows, tokens, 1000.0, 0.099, 0)) == 0
+    # 16 questions of 100 tokens are checked, the further ones cost 40 each.
+    assert len(fitting_rows(rows, tokens, 1000.0, 1.6 + 0.08, 0)) == 18
     chosen = fitting_rows(rows, tokens, 1e9, 1.0, 0)
     assert chosen.tolist() == rows.tolist()
     few = fitting_rows(rows, tokens, 1000.0, 0.7, 1)

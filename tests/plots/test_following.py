@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,11 @@ def test_no_line_when_half_is_never_reached() -> None:
     figure = drawn(None).figure()
     assert not [shape for shape in figure.layout.shapes if shape.x0 == shape.x1]
     assert not figure.layout.annotations
+
+
+def test_an_unknown_floor_is_not_written() -> None:
+    figure = replace(drawn(4), noise_floor=float("nan")).figure()
+    assert figure.layout.title.subtitle.text == "c"
 
 
 def test_half_layer_must_be_drawn() -> None:

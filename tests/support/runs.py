@@ -41,11 +41,11 @@ class FinishedRun:
     summary: dict[str, Any]
 
 
-def save_number_writer(folder: Path) -> None:
+def save_number_writer(folder: Path, **overrides: Any) -> None:
     """A tiny llama whose head favours digits and the percent sign, so that most of its
-    confidences can be parsed.
+    confidences can be parsed; ``overrides`` of its configuration.
     """
-    lm = build_tiny(seed=3)
+    lm = build_tiny(seed=3, **overrides)
     ids = lm.tokenizer.convert_tokens_to_ids(list("0123456789%"))
     with torch.no_grad():
         lm.head().weight[ids] *= torch.tensor([3.0] * 10 + [6.0])[:, None]

@@ -19,25 +19,32 @@ choice of the donor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from workbench.api.control_names import (
+    OTHER_PROMPT,
+    OWN_STATE,
+    RANDOM_POSITION,
+    RANDOM_VECTOR,
+    Controls,
+    site_number,
+    wanted_controls,
+)
 from workbench.api.donors import (
-    Donor,
     Mode,
     ModelPrompts,
     RecordedDonor,
     written_states,
 )
 from workbench.api.grid import Grid
+from workbench.api.patch_job import PatchJob
 from workbench.api.patched_tokens import PatchedTokens, patched_tokens, random_tokens
-from workbench.api.positions import Places
 from workbench.api.prompt_runs import States, read_branches, record_sites
 from workbench.api.prompts import PromptTokens
-from workbench.api.readouts import Readout
 from workbench.api.results import Readings, Role
 from workbench.arrays import Floats
 from workbench.models import LanguageModel
@@ -46,65 +53,14 @@ from workbench.patch.branches import make_patch
 from workbench.patch.controls import derangement
 from workbench.progress import Task, task
 from workbench.settings.defaults import CONTROL_LAYERS
-from workbench.trace.backends import Backend, engine
 from workbench.trace.checks import site_width
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
-from workbench.trace.subspace import Subspace
 
 NARROWEST = 8
 """Numbers a state must have for a random direction to be another one than the donor's: with a
 single number every second one is the donor's own.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class PatchJob:
-    """The inputs from which a grid of patches is read.
-
-    Attributes:
-        donor_readout: reads the donor's run, with its own vocabulary.
-        subspaces: by layer, what alone of the states is patched; None for all.
-    """
-
-    lm: LanguageModel
-    prompts: PromptTokens
-    donor: Donor
-    places: Places
-    grid: Grid
-    readout: Readout
-    donor_readout: Readout
-    engine: str
-    tokens_per_forward: int
-    seed: int
-    subspaces: Mapping[int, Subspace] | None = None
-    backends: dict[int, Backend] = field(default_factory=dict)
-
-    def backend(self, lm: LanguageModel) -> Backend:
-        """Return the backend of ``lm`` in its present state. It is made once, because some backends
-        copy the model.
-        """
-        if id(lm) not in self.backends:
-            self.backends[id(lm)] = engine(self.engine)(lm)
-        return self.backends[id(lm)]
-
-    @property
-    def rows(self) -> int:
-        return len(self.prompts)
-
-    @property
-    def donor_prompts(self) -> PromptTokens | None:
-        """The prompts of the donor's run, None where the donor is no run."""
-        return self.donor.prompts if isinstance(self.donor, ModelPrompts | RecordedDonor) else None
-
-    @property
-    def other_model(self) -> bool:
-        """Whether the donor is a run of another model, with a prompt of its own for each."""
-        other = isinstance(self.donor, RecordedDonor) or (
-            isinstance(self.donor, ModelPrompts) and self.donor.lm is not self.lm
-        )
-        prompts = self.donor_prompts
-        return other and prompts is not None and len({*prompts.rows}) > 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,19 +81,26 @@ class _Write:
     whole: bool = False
 
 
-def read_conditions(job: PatchJob, controls: bool) -> tuple[Readings, ...]:
-    """Return the readings of the effect and, where asked for, of every control."""
+def read_conditions(job: PatchJob, controls: Controls) -> tuple[Readings, ...]:
+    """Return the readings of the effect and of the controls that are asked for.
+
+    Raises:
+        WorkbenchError: for a control that does not exist.
+    """
     writes = _writes(job, controls)
     with task("patching", job.rows) as bar:
         theirs = _donor_reading(job, writes[0])
         return _read(job, writes, theirs, bar)
 
 
-def _writes(job: PatchJob, controls: bool) -> list[_Write]:
+def _writes(job: PatchJob, controls: Controls) -> list[_Write]:
+    wanted = wanted_controls(controls)
     at = patched_tokens(job.places, job.prompts, job.donor_prompts, job.readout.tree.size)
     count = len(job.places.labels)
     drawn = (
-        random_tokens(job.places, job.prompts, job.donor_prompts, job.seed) if controls else None
+        random_tokens(job.places, job.prompts, job.donor_prompts, job.seed)
+        if RANDOM_POSITION in wanted
+        else None
     )
     here, there = (
         (at.base, at.donor)
@@ -146,7 +109,7 @@ def _writes(job: PatchJob, controls: bool) -> list[_Write]:
     )
     sites = job.grid.sites
     theirs = _donor_states(job, there)
-    needed = controls or theirs is None
+    needed = bool(wanted) or theirs is None
     own = _record(job, job.lm, job.prompts, here, sites) if needed else {}
     values: States = {}
     mode: Mode = "replace"
@@ -157,33 +120,33 @@ def _writes(job: PatchJob, controls: bool) -> list[_Write]:
         )
     patched = slice(0, at.base.shape[1])
     effect = _Write("donor", "effect", job.grid, at.base, at.groups, _at(values, patched), mode)
-    if not controls:
+    if not wanted:
         return [effect]
     reference = {s: torch.zeros_like(v) if mode == "add" else v for s, v in own.items()}
     few = job.grid.thin_layers(CONTROL_LAYERS)
     writes = [effect]
-    if all(site_width(job.lm, site) >= NARROWEST for site in sites):
+    if RANDOM_VECTOR in wanted and all(site_width(job.lm, s) >= NARROWEST for s in sites):
         noise = {
             site: matched_noise(
                 reference[site][:, patched],
                 _written(job, site, reference[site], values[site].to(own[site]))[:, patched],
-                job.seed + index,
+                job.seed + site_number(job.lm, site),
             )
-            for index, site in enumerate(sites)
+            for site in sites
         }
         writes.append(
-            _Write(
-                "random_vector", "control", job.grid, at.base, at.groups, noise, mode, whole=True
-            )
+            _Write(RANDOM_VECTOR, "control", job.grid, at.base, at.groups, noise, mode, whole=True)
         )
-    if job.other_model:
+    if OTHER_PROMPT in wanted and job.other_model:
         writes.append(_other_prompt(job, at, few, _at(values, patched)))
     if drawn is not None:
         alone = tuple((index,) for index in range(count))
         moved = _at(values, slice(at.base.shape[1], None))
-        writes.append(_Write("random_position", "control", few, drawn[0], alone, moved, mode))
+        writes.append(_Write(RANDOM_POSITION, "control", few, drawn[0], alone, moved, mode))
+    if OWN_STATE not in wanted:
+        return writes
     still = _at(reference, patched)
-    return [*writes, _Write("own_state", "floor", few, at.base, at.groups, still, mode)]
+    return [*writes, _Write(OWN_STATE, "floor", few, at.base, at.groups, still, mode)]
 
 
 def _written(job: PatchJob, site: Site, reference: Tensor, value: Tensor) -> Tensor:
@@ -197,7 +160,7 @@ def _other_prompt(job: PatchJob, at: PatchedTokens, grid: Grid, values: States) 
     """Return the patches with the donor model's states of another prompt at the same places."""
     partner = torch.as_tensor(derangement(job.rows, job.seed))
     others = {site: value[partner.to(value.device)] for site, value in values.items()}
-    return _Write("other_prompt", "control", grid, at.base, at.groups, others, partner=partner)
+    return _Write(OTHER_PROMPT, "control", grid, at.base, at.groups, others, partner=partner)
 
 
 def _at(states: States, columns: slice) -> States:

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from workbench.api.asked_prompts import AskedQuestions, tokens_of
-from workbench.api.conditions import PatchJob, read_conditions
+from workbench.api.conditions import read_conditions
 from workbench.api.confidence_sweep import at_positions, sweep_confidence
+from workbench.api.control_names import Controls
 from workbench.api.donor_match import cuts_alike, donor_readout, require_sites
 from workbench.api.donors import ModelPrompts, RecordedDonor, open_donor
 from workbench.api.grid import Grid, default_component, make_grid
+from workbench.api.patch_job import PatchJob
 from workbench.api.positions import ALL, LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
 from workbench.api.readouts import Read, readout_of
@@ -46,7 +48,7 @@ def sweep(
     layers: Any = "all",
     component: Any = "resid_post",
     window: int = 1,
-    controls: bool = True,
+    controls: Controls = True,
     backend: str = "packed",
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
     seed: int = 0,
@@ -68,7 +70,8 @@ def sweep(
         component: resid_pre, resid_mid, resid_post, attn_out, mlp_in, mlp_out, heads, queries,
             keys, values or neurons, or several of them, patched together.
         window: how many neighbouring layers are patched together.
-        controls: read the controls too.
+        controls: read the controls too: all, none, or those that are named
+            (:data:`workbench.api.control_names.CONTROLS`).
         backend: a name of :data:`workbench.trace.backends.ENGINES`.
         tokens_per_forward: memory bound, tokens of one forward.
         seed: of the controls.
@@ -87,7 +90,7 @@ def sweep(
             prompts,
             donor,
             layers=layers,
-            controls=controls,
+            controls=bool(controls),
             tokens_per_forward=tokens_per_forward,
             seed=seed,
         )
@@ -122,7 +125,7 @@ def patch_map(
     component: Any = None,
     window: int = 1,
     neuron_window: int = 1,
-    controls: bool = True,
+    controls: Controls = True,
     backend: str = "packed",
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
     seed: int = 0,

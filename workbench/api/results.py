@@ -22,7 +22,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from workbench.api.display import result_html, show_result
+from workbench.api.display import folded_table, result_html, show_result
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import resampled_rows
@@ -221,7 +221,7 @@ class PatchMap:
 
     def _shown(self) -> tuple[go.Figure | None, str]:
         figure = self.figure() if len(self.axes) <= 2 else None
-        return figure, self.summary().round(4).to_html(max_rows=20, index=False)
+        return figure, folded_table(self.summary(), opened=figure is None)
 
     def _ipython_display_(self) -> None:
         show_result(*self._shown())

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.measure import Estimate, confidence_metrics, wilson_interval
+from workbench.measure.measures import measures_html
 
 READOUTS = ("stated", "expected")
 METRICS = ("auroc2", "ece")
@@ -56,10 +57,4 @@ def estimates_table(estimates: Mapping[str, Estimate]) -> pd.DataFrame:
 
 def estimates_html(heading: str, estimates: Mapping[str, Estimate]) -> str:
     """Write estimates as a small HTML table, for notebooks."""
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{each.value:.3f}</td>"
-        f"<td>[{each.low:.3f}, {each.high:.3f}]</td><td>{each.n}</td></tr>"
-        for name, each in estimates.items()
-    )
-    head = "<tr><th></th><th>value</th><th>interval</th><th>questions</th></tr>"
-    return f"<p>{escape(heading)}</p><table>{head}{rows}</table>"
+    return f"<p>{escape(heading)}</p>{measures_html({**estimates})}"

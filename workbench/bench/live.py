@@ -2,10 +2,10 @@
 for all of them as true patches.
 
 The views are computed as the server computes them, without browser and network: a click at a token
-until the effect of all layers is there, and until its controls are too; a grid of 16 tokens by all
-layers until the estimates are there, and until every cell is a true patch. The conversation is a
-chat of some forty tokens. A click costs the tokens after it, so the first and the last of the
-grid's tokens are clicked.
+until a few layers are there with random vectors, and until all layers and controls are; a grid of
+16 tokens by all layers until the estimates are there, and until every cell is a true patch. The
+conversation is a chat of some fifty tokens. A click costs the tokens after it, so the first and the
+last of the grid's tokens are clicked, and one :data:`EARLIEST` tokens before the end.
 
 Seconds are those of this machine under its load, so the time of one plain forward of the
 conversation stands beside them; the bounds are for the default model on two free cores.
@@ -28,16 +28,19 @@ from workbench.loading import load_model
 from workbench.progress import track
 
 POSITIONS = 16
+EARLIEST = 46
 BOUNDS = {
     "live.click": 0.5,
+    "live.click.early": 0.5,
     "live.estimates": 1.5,
     "live.grid": 15.0,
 }
 """Seconds of two free cores on the default model."""
 WORDS = {
     "live.click": "a click at the last token, with controls",
-    "live.click.early": "a click 16 tokens before the end: the effect of all layers",
-    "live.click.early_controls": "the same, with controls",
+    "live.click.early": "a click 16 tokens before the end: the first layers, with random vectors",
+    "live.click.early_controls": "the same: all layers, with all controls",
+    "live.click.first_token": "a click 46 tokens before the end: the first layers",
     "live.estimates": "estimates of all cells of 16 tokens",
     "live.grid": "all those cells as true patches",
     "live.first_cells": "the first of them",
@@ -60,10 +63,12 @@ def bench_live(model: str, *, repeats: int) -> dict[str, Any]:
     for turn in track(range(repeats + 1), "clicking"):
         late = list(_arrivals(session, click | {"position": length - 1}))
         early = list(_arrivals(session, click | {"position": positions[0]}))
+        first = next(_arrivals(session, click | {"position": max(0, length - EARLIEST)}))
         filled = list(_arrivals(session, grid))
         forward = seconds(lambda: _forward(session, opened.base_tokens.rows[0]))
         if turn:  # the first round pays for what is made once
-            found = (late[-1], early[0], early[-1], filled[0], filled[-1], filled[1], forward)
+            clicks = (late[-1], early[0], early[-1], first)
+            found = (*clicks, filled[0], filled[-1], filled[1], forward)
             for name, taken in zip(WORDS, found, strict=True):
                 times[name].append(taken)
     out: dict[str, Any] = {"live.tokens": length, "live.layers": session.lm.n_layers}

@@ -28,4 +28,19 @@ MECHANISMS: tuple[Experiment, ...] = (
         "does the model know before it answers, better than another model or the question's text?",
         "SelfKnowledgeParameters",
     ),
+    _row(
+        "accuracy_directions",
+        "are being right and saying so orthogonal in the states, and does steering join them?",
+        "DirectionParameters",
+    ),
+    _row(
+        "gathered_confidence",
+        "is confidence gathered after the answer and retrieved at the number?",
+        "GatheredConfidenceParameters",
+    ),
+    _row(
+        "commitment",
+        "does reported confidence tell commitment or correctness, and does steering move it?",
+        "CommitmentParameters",
+    ),
 )

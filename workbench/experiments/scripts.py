@@ -21,6 +21,8 @@ from workbench.files.writing import write_atomically
 
 FOLDERS = ("analyses/tutorials", "analyses")
 """Where scripts are, below a checkout or the installed package; those to learn from come first."""
+FIRST = "tour"
+"""The script to begin with."""
 TITLE = re.compile(r"^# # (.+)$", re.MULTILINE)
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 MISSING = (
@@ -39,7 +41,7 @@ class Script:
 
 
 def find_scripts() -> dict[str, Script]:
-    """Return every script by its name: tutorials first, then analyses, each by the alphabet.
+    """Return every script by its name: the tour, the other tutorials, then the analyses.
 
     Raises:
         WorkbenchError: for an installed package that came without its scripts.
@@ -97,6 +99,6 @@ def write_notebook(script: Script, path: Path, force: bool = False) -> None:
 
 
 def _scripts(folder: Path) -> Iterator[Script]:
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.glob("*.py"), key=lambda path: (path.stem != FIRST, path.stem)):
         title = TITLE.search(path.read_text(encoding="utf-8"))
         yield Script(path.stem, path.stem if title is None else title.group(1), path)

@@ -5,7 +5,9 @@ together. An estimate is the attribution of :func:`workbench.api.attribution.att
 tokens that are patched together it is their sum. True patches come a few layers at a time, every
 eighth layer first and then those between them, each a call of
 :func:`workbench.api.patching.patch_map`. With every line come the share of cells that are true, and
-Spearman's rank correlation of estimates and true effects over these.
+Spearman's rank correlation of estimates and true effects over these. Tokens before the two runs
+part are left out of it: both have the same states there, so patching is zero by construction, and
+agreement about it shows nothing.
 
 The correlation so far is of evenly spread layers, not of a random sample of cells.
 """
@@ -13,10 +15,11 @@ The correlation so far is of evenly spread layers, not of a random sample of cel
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import ConstantInputWarning, spearmanr
 
 from workbench.api.attribution import attribute
@@ -62,6 +65,7 @@ def grid_lines(session: Session, view: GridView, pair: OpenPair) -> Iterator[Lin
             "values": estimate,
         }
     )
+    counted = differing(session, view, pair, given, estimate.shape)
     recorded = session.donor(view.pair, view.read, given["component"], given["over"])
     true = np.full(estimate.shape, np.nan)
     label = ""
@@ -84,7 +88,8 @@ def grid_lines(session: Session, view: GridView, pair: OpenPair) -> Iterator[Lin
                 "layers": some,
                 "values": true[some],
                 "share": np.isfinite(true).mean(),
-                "rho": rank_agreement(estimate, true),
+                "rho": rank_agreement(estimate, true, counted),
+                "counted": counted,
             }
         )
     code = [
@@ -111,14 +116,37 @@ def coarse_to_fine(count: int) -> list[list[int]]:
     return groups
 
 
-def rank_agreement(estimate: Floats, true: Floats) -> float:
-    """Return Spearman's correlation over the cells that are true; NaN for fewer than three."""
-    known = np.isfinite(true)
+def rank_agreement(estimate: Floats, true: Floats, counted: NDArray[np.bool_]) -> float:
+    """Return Spearman's correlation over the cells that are true and not zero by construction; NaN
+    for fewer than three.
+
+    Args:
+        counted: [layers, columns] where the two runs differ.
+    """
+    known = np.isfinite(true) & counted
     if known.sum() < FEWEST_RANKED:
         return float("nan")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConstantInputWarning)
         return float(spearmanr(estimate[known], true[known]).statistic)
+
+
+def differing(
+    session: Session,
+    view: GridView,
+    pair: OpenPair,
+    given: Mapping[str, Any],
+    shape: tuple[int, ...],
+) -> NDArray[np.bool_]:
+    """Return the cells [layers, columns] in which the two runs' states differ: tokens from where
+    the texts part on, or layers and tokens that the run's adapter acts on.
+    """
+    later = [own >= pair.parted for own, _ in given["at"].values()]
+    columns = np.array(later if view.over == "position" else [any(later)] * shape[1])
+    start = 0
+    if pair.lm is not pair.donor_lm and session.run is not None:
+        start = int(session.run.stage("teach").facts()["start_layer"])
+    return np.asarray((np.arange(shape[0]) >= start)[:, None] & columns)
 
 
 def _arguments(view: GridView, pair: OpenPair) -> dict[str, Any]:

@@ -34,6 +34,7 @@ LINES = "application/x-ndjson"
 _FILES = {
     "": ("workbench.live", "page/live.html", HTML),
     "live.css": ("workbench.live", "page/live.css", STYLE),
+    "server.js": ("workbench.live", "page/server.js", SCRIPT),
     "live.js": ("workbench.live", "page/live.js", SCRIPT),
     "figures.js": ("workbench.live", "page/figures.js", SCRIPT),
     "exports.js": ("workbench.live", "page/exports.js", SCRIPT),

@@ -160,6 +160,17 @@ class OpenPair:
     donor_tokens: PromptTokens
     partners: tuple[int | None, ...]
 
+    @property
+    def parted(self) -> int:
+        """The first of our tokens at which the two runs' states differ: where the texts part, or
+        where an adapter on the last tokens alone begins to act.
+        """
+        ours, theirs = self.base_tokens.rows[0], self.donor_tokens.rows[0]
+        if self.lm is self.donor_lm:
+            return first_difference(ours, theirs)
+        acted = [lm.invocation_length or 0 for lm in (self.lm, self.donor_lm)]
+        return len(ours) - max(acted) if any(acted) else 0
+
     def places(self, positions: Sequence[int]) -> dict[str, tuple[int, int]]:
         """Return the named places of some tokens, as ``at`` of the public functions takes them.
 
@@ -212,14 +223,20 @@ def open_pair(session: Session, pair: Pair) -> OpenPair:
     return OpenPair(lm, prompts, donor, donor_lm, ours, theirs, align(ours.rows[0], theirs.rows[0]))
 
 
+def first_difference(ours: Sequence[int], theirs: Sequence[int]) -> int:
+    """Return the index of the first token in which two texts differ; the shorter one's length where
+    it begins the other.
+    """
+    pairs = zip(ours, theirs, strict=False)
+    found = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
+    return min(len(ours), len(theirs)) if found is None else found
+
+
 def align(ours: Sequence[int], theirs: Sequence[int]) -> tuple[int | None, ...]:
     """Return, for each of our tokens, the index of theirs that it is compared with."""
     if len(ours) == len(theirs):
         return tuple(range(len(ours)))
-    pairs = zip(ours, theirs, strict=False)
-    begun = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
-    if begun is None:
-        begun = min(len(ours), len(theirs))
+    begun = first_difference(ours, theirs)
     shift = len(theirs) - len(ours)
     ends = [at + shift if at + shift >= begun else None for at in range(len(ours))]
     return tuple(at if at < begun else ends[at] for at in range(len(ours)))

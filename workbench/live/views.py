@@ -1,7 +1,7 @@
 """Compute each view as an iterator of lines, which are written as JSON.
 
-The first lines of a view are quick and what follows is exact or complete: a curve comes without
-controls and then with them, a grid as estimates and then as true patches
+The first lines of a view are quick and what follows is exact or complete: a curve comes at a few
+layers and then at all (:mod:`workbench.live.curve`), a grid as estimates and then as true patches
 (:mod:`workbench.live.grid`). Every last line carries ``code``, the Python that gives its ``value``.
 """
 
@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from workbench.api.patching import sweep
 from workbench.api.prompt_runs import run_as_named
-from workbench.api.results import Sweep
 from workbench.elicit.conversation import ScaleTokens
 from workbench.live import change_code
 from workbench.live.changes import (
@@ -27,7 +25,7 @@ from workbench.live.changes import (
     scale_of,
     text_branch_of,
 )
-from workbench.live.code import READ, called, opening
+from workbench.live.curve import curve_lines
 from workbench.live.grid import grid_lines
 from workbench.live.lines import plain
 from workbench.live.requests import (
@@ -45,8 +43,6 @@ from workbench.live.session import OpenPair, Session, open_pair
 from workbench.live.worker import Line
 from workbench.patch.generation import generate_patched
 
-QUICK_TOKENS = 160
-"""Branch tokens up to which a curve's controls are not waited for."""
 RANDOM_DIRECTIONS = 3
 
 
@@ -61,7 +57,8 @@ def view_lines(session: Session, view: View) -> Iterator[Line]:
         return
     pair = open_pair(session, view.pair)
     if isinstance(view, CurveView):
-        yield from _curve(session, view, pair)
+        _, nodes = _scale(session, pair, view.read)
+        yield from curve_lines(session, view, pair, nodes)
     elif isinstance(view, GridView):
         yield from grid_lines(session, view, pair)
     elif isinstance(view, OutcomeView):
@@ -89,54 +86,6 @@ def _tokens(session: Session, view: TokensView) -> Line:
         "donor": list(sides[1].pieces[0]),
         "partners": list(pair.partners),
     }
-
-
-def _curve(session: Session, view: CurveView, pair: OpenPair) -> Iterator[Line]:
-    places = pair.places([view.position])
-    given = {"read": READ, "at": places, "component": view.component}
-    read = session.readout(view.read)
-    _, nodes = _scale(session, pair, view.read)
-    tokens = pair.lm.n_layers * (pair.base_tokens.lengths[0] - view.position + nodes)
-    donor = session.donor(view.pair, view.read, view.component, ("layer",))
-    for controls in (True,) if tokens <= QUICK_TOKENS else (False, True):
-        found = sweep(
-            pair.lm,
-            pair.prompts,
-            donor,
-            read=read,
-            at=places,
-            component=view.component,
-            controls=controls,
-            tokens_per_forward=session.tokens_per_forward,
-        )
-        code = [
-            *opening(session, view.pair, pair, view.read),
-            *called("sweep", given | {"controls": controls}, ["value = found.patched[0]"]),
-        ]
-        yield _curve_line(found, code) | {"complete": controls}
-
-
-def _curve_line(found: Sweep, code: list[str]) -> Line:
-    return plain(
-        {
-            "kind": "curve",
-            "read": found.read,
-            "base": float(found.base[0]),
-            "donor": None if found.donor is None else float(found.donor[0]),
-            "floor": found.noise_floor,
-            "value": found.patched[0],
-            "conditions": [
-                {
-                    "name": part.name,
-                    "role": part.role,
-                    "layers": list(part.axes[0].labels),
-                    "values": part.patched[0],
-                }
-                for part in found.conditions
-            ],
-            "code": "\n".join(code),
-        }
-    )
 
 
 def _outcome(session: Session, view: OutcomeView, pair: OpenPair) -> Line:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,21 +90,22 @@ class Worker:
     def _work(self, job: Job) -> None:
         try:
             if not job.cancelled:
-                with closing(_generator(job.work)) as lines:
+                with closing(told_lines(job.work)) as lines:
                     for line in lines:
                         if job.cancelled:
                             break
                         job.receive(line)
             if job.cancelled:
                 job.receive({"kind": "cancelled"})
-        except WorkbenchError as error:
-            job.receive({"kind": "error", "message": str(error)})
-        except Exception as error:  # the thread must outlive a fault of one view
-            job.receive({"kind": "error", "message": f"{type(error).__name__}: {error}"})
         finally:
             job.receive(None)
 
 
-def _generator(work: Work) -> Any:
-    """Return the lines of a view as a generator, which can be closed."""
-    yield from work()
+def told_lines(work: Work) -> Generator[Line]:
+    """Yield the lines of a view; an error is a line, and ends it."""
+    try:
+        yield from work()
+    except WorkbenchError as error:
+        yield {"kind": "error", "message": str(error)}
+    except Exception as error:  # what computes views must outlive a fault of one
+        yield {"kind": "error", "message": f"{type(error).__name__}: {error}"}

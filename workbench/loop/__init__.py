@@ -37,6 +37,7 @@ from workbench.pipeline.stages import (
 )
 from workbench.pipeline.stages import run_stages as go_through_stages
 from workbench.pipeline.store import RunStore, StageStore
+from workbench.report.summary_table import Summary
 
 __all__ = [
     "STAGES",
@@ -177,7 +178,7 @@ def run_loop(
         go_through_stages(stages, context, inputs_of(config), partial(_grow_page, context))
         summary = with_costs(context)
         write_json(folder / SUMMARY, summary)
-    return summary
+    return Summary(summary)
 
 
 def _require_teachable_model(planned: Sequence[PlannedStage], context: Run) -> None:

@@ -43,7 +43,7 @@ BASE, TAUGHT = "base", "taught"
 MODELS = (BASE, TAUGHT)
 DRAWS = 8
 """Replacements that a token's score is the mean over."""
-CHECKED_QUESTIONS, CHECKED_TOKENS = 16, 4
+CHECKED_QUESTIONS, CHECKED_TOKENS = 16, 2
 """Questions of which tokens are truly replaced, and how many tokens of each."""
 GRADIENT_SHARE = 16
 """A pass with gradients keeps its activations, so it has so many times fewer tokens."""

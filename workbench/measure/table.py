@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.inputs import checked_domain, checked_probability, parse_rate
 from workbench.measure.interval import Estimate
+from workbench.measure.measures import Measures
 from workbench.measure.metrics import NOT_SKIPPING_UNPARSED, RECIPE, statistics_of
 from workbench.measure.rating_scale import rating_scale
 from workbench.measure.resampling import Reading, Table, resampled
@@ -38,7 +39,7 @@ def confidence_metrics(
     level: float = LEVEL,
     bins: int = BINS,
     names: tuple[str, ...] = RECIPE,
-) -> dict[str, Metric]:
+) -> Measures:
     """Return all measures of ``confidence`` [n] (0-1, NaN = unparsed) against ``correct`` [n] in
     ``domain`` [n].
 
@@ -58,7 +59,7 @@ def confidence_metrics(
         bins=bins,
         used={name: n if name in NOT_SKIPPING_UNPARSED else parsed for name in names},
     )
-    table: dict[str, Metric] = {**pooled.estimates}
+    table = Measures(pooled.estimates)
     if domain is not None:
         within = resampled(
             _within,

@@ -88,11 +88,14 @@ def knock_out_windows(
     return PatchedMap((Axis("first layer", firsts),), out.base, out.patched)
 
 
-def other_keys(queries: Tensor, keys: Tensor, *, seed: int, spare: int = 1) -> Tensor:
+def other_keys(
+    queries: Tensor, keys: Tensor, *, seed: int, spare: int = 1, never: Tensor | None = None
+) -> Tensor:
     """Draw, for each row, as many other tokens before its first query as it has keys: [rows, m].
 
     A token that a row repeats is drawn once and repeated. The first ``spare`` tokens are never
-    drawn, because heads that look at nothing rest there, and cutting them moves everything.
+    drawn, because heads that look at nothing rest there, and cutting them moves everything; nor are
+    the tokens ``never`` [rows, n].
 
     Raises:
         WorkbenchError: for a row with too few other tokens.
@@ -101,7 +104,8 @@ def other_keys(queries: Tensor, keys: Tensor, *, seed: int, spare: int = 1) -> T
     drawn = torch.empty_like(keys)
     for row, own in enumerate(keys.tolist()):
         named = list(dict.fromkeys(own))
-        free = sorted({*range(spare, int(queries[row].min()))} - {*own})
+        taken = {*own, *([] if never is None else never[row].tolist())}
+        free = sorted({*range(spare, int(queries[row].min()))} - taken)
         if len(free) < len(named):
             raise WorkbenchError(
                 f"Prompt {row} has {len(free)} other tokens before its first query, and "

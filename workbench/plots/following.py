@@ -82,10 +82,12 @@ class FollowingCurve:
             Style(GREY, "dash", "diamond"),
             "slope",
         )
+        known = np.isfinite(self.noise_floor)
+        floor = f" · noise floor {self.noise_floor:.1g}" if known else ""
         apply_theme(
             figure,
             title=self.title,
-            caption=f"{self.caption} · noise floor {self.noise_floor:.1g}",
+            caption=self.caption + floor,
             x="patched decoder layer",
             y="slope (1 = follows, 0 = does not)",
             height=480,

@@ -2,7 +2,7 @@
 // go into labels as inert text.
 "use strict";
 const COLOURS = { donor: "#0072B2", random_vector: "#D55E00", random_position: "#CC79A7", other_prompt: "#009E73" };
-const NAMES = { donor: "patched", random_vector: "random vector", random_position: "random place", other_prompt: "another prompt" };
+const NAMES = { donor: "patched", random_vector: "random vector", random_position: "random place", other_prompt: "another prompt", own_state: "own state" };
 
 function shortNumber(value) { return value === null || value === undefined ? "–" : Number(value).toPrecision(4); }
 
@@ -12,8 +12,9 @@ function level(value, label, left) {
 }
 
 function curveFigure(line) {
+  // A control read at a few layers shows these as marks; a thin line leads from one to the next.
   const data = line.conditions.filter((each) => each.role !== "floor").map((each) => ({ type: "scatter",
-    mode: each.role === "effect" ? "lines+markers" : "lines", x: each.layers, y: each.values, name: NAMES[each.name] || each.name,
+    mode: each.role === "effect" || each.layers.length < line.of_layers ? "lines+markers" : "lines", x: each.layers, y: each.values, name: NAMES[each.name] || each.name,
     line: { color: COLOURS[each.name], width: each.role === "effect" ? 2.5 : 1.5, dash: each.role === "effect" ? "solid" : "dash" } }));
   const levels = [level(line.base, "unpatched")].concat(line.donor === null ? [] : [level(line.donor, "donor", true)]);
   return { data, layout: frame({ xaxis: { title: { text: "decoder layer" } }, yaxis: { title: { text: inert(line.read) } },

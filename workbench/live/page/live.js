@@ -3,36 +3,20 @@
 "use strict";
 (() => {
   const { html, render, useState, useEffect, useRef } = htmPreact;
-  const PAGE = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join("");
   const LENGTHS = [-4, -3, -2, -1, -0.5, 0.5, 1, 2, 3, 4];
   const FIRST = { base: { kind: "text", text: "The capital of France is", model: "base" }, donor: { kind: "text", text: "The capital of Italy is", model: "base" },
                   read: { kind: "texts", first: " Paris", second: " Rome" }, component: "resid_post", over: "position", range: null, layer: 0 };
   const controls = {};
 
-  // A newer view of a kind breaks the older one off; the server is told by the closed connection.
   function stop(...kinds) { for (const kind of kinds) if (controls[kind]) { controls[kind].abort(); delete controls[kind]; } }
-  async function ask(view, receive) {
+  function ask(view, receive) {
     stop(view.view);
     const control = controls[view.view] = new AbortController();
-    try {
-      const answer = await fetch("view", { method: "POST", headers: { "Content-Type": "application/json", "X-Page": PAGE }, body: JSON.stringify(view), signal: control.signal });
-      if (!answer.ok) { receive({ kind: "error", message: await answer.text() }); return; }
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = "";
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        const lines = (rest + value).split("\n");
-        rest = lines.pop();
-        for (const line of lines) if (line) receive(JSON.parse(line));
-      }
-    } catch (error) {
-      if (error.name !== "AbortError") receive({ kind: "error", message: "The server does not answer; is 'workbench show' still running?" });
-    }
+    bench.view(view, control.signal, receive);
   }
 
   function kept() {
-    if (!location.hash.startsWith("#view=")) return null;
+    if (!bench.links || !location.hash.startsWith("#view=")) return null;
     try { return { ...FIRST, ...JSON.parse(decodeURIComponent(location.hash.slice(6))) }; } catch (error) { return null; }
   }
   function titleOf(state, tokens) {
@@ -130,7 +114,7 @@
       setError("");
       clear();
       const link = "#view=" + encodeURIComponent(JSON.stringify(next));
-      if (location.hash !== link) history.pushState(null, "", link);
+      if (bench.links && location.hash !== link) history.pushState(null, "", link);
       setPast((before) => [{ title: titleOf(next, words), state: next }, ...before.filter((each) => JSON.stringify(each.state) !== JSON.stringify(next))].slice(0, 40));
       if (low === high) {
         setBusy("Patching every layer.");
@@ -147,7 +131,7 @@
           setBusy(`${Math.round(100 * line.share)} % of the cells are true patches.`);
           const filled = before.true.slice();
           line.layers.forEach((layer, at) => { filled[layer] = line.values[at]; });
-          return { ...before, true: filled, share: line.share, rho: line.rho };
+          return { ...before, true: filled, share: line.share, rho: line.rho, counted: line.counted };
         })));
       }
     }
@@ -193,9 +177,10 @@
         <p role="status" class="soft">${busy}</p>${error && html`<p class="error" role="alert">${error}</p>`}
       </form>
       <div class="views">
-      ${curve && html`<section class="card" id="curve"><h2>Every layer at token ${state.range[0]}</h2><p class="soft">The readout after the donor's state takes this token's place, layer by layer. Unpatched ${shortNumber(curve.base)}, donor ${shortNumber(curve.donor)}${curve.complete ? `, noise floor ${shortNumber(curve.floor)}` : "; controls follow"}. Click a layer for its distribution.</p>
+      ${curve && html`<section class="card" id="curve"><h2>Every layer at token ${state.range[0]}</h2><p class="soft">The readout after the donor's state takes this token's place, layer by layer. Unpatched ${shortNumber(curve.base)}, donor ${shortNumber(curve.donor)}${curve.complete ? `, noise floor ${shortNumber(curve.floor)}` : ""}. Click a layer for its distribution.</p>
+        <p class="soft" id="read">Read so far: ${curve.conditions.map((each, at) => `${at ? ", " : ""}${NAMES[each.name] || each.name} at ${each.layers.length}`)} of ${curve.of_layers} layers${curve.complete ? "." : "; the rest follows."}</p>
         <${Figure} id="curve" figure=${curveFigure(curve)} label="Readout by layer; its numbers are in the table below" onPick=${(point) => { update({ layer: point.x }); distribution(swap(point.x, state.range[0])); }} /><${Tools} kind="curve" line=${curve} figure="curve" /></section>`}
-      ${grid && html`<section class="card" id="grid"><h2>Layers by ${{ position: "tokens", head: "heads", component: "components" }[grid.over]}</h2><p class="soft">Effect on the readout. Pale cells are estimates from one gradient, full ones true patches: <span id="share">${Math.round(100 * grid.share)}</span> % are true; rank agreement so far ${grid.rho === null ? "–" : grid.rho.toFixed(2)} (Spearman).</p>
+      ${grid && html`<section class="card" id="grid"><h2>Layers by ${{ position: "tokens", head: "heads", component: "components" }[grid.over]}</h2><p class="soft">Effect on the readout. Pale cells are estimates from one gradient, full ones true patches: <span id="share">${Math.round(100 * grid.share)}</span> % are true; rank agreement so far ${grid.rho === null ? "–" : grid.rho.toFixed(2)} (Spearman)${grid.counted && grid.counted.some((row) => row.includes(false)) ? ", where the two runs differ: before that a patch does nothing by construction" : ""}.</p>
         <${Figure} id="grid" figure=${gridFigure(grid)} label="Effects by layer; their numbers are in the table below" onPick=${(point) => { update({ layer: point.y }); if (grid.over === "component") return; distribution(grid.over === "head" ? swap(point.y, position, point.x) : swap(point.y, grid.positions[point.x])); }} /><${Tools} kind="grid" line=${grid} figure="grid" /></section>`}
       ${state.range && tokens && html`<section class="card" id="change"><h2>One change at token ${position}</h2><div class="options">
           <label>Layer <input type="number" aria-label="layer" min="0" max=${info.layers - 1} value=${state.layer} onInput=${(event) => update({ layer: Math.max(0, Math.min(info.layers - 1, Number(event.target.value) || 0)) })} /></label>
@@ -213,10 +198,10 @@
           <button type="button" disabled=${length === 0} onClick=${() => written(length === "out" ? { kind: "project", layer: state.layer, position, direction: slider.direction } : { kind: "steer", layer: state.layer, position, direction: slider.direction, length })}>Generate so</button></div>
         <${Figure} id="steered" figure=${outcomeFigure(shown)} label="Distribution at this length" /><${Tools} kind="slider" line=${slider} figure="slider" /></section>`}
       </div>
-      ${past.length > 0 && html`<section class="card" id="history"><h2>Looked at</h2><p class="soft">The address of the page leads to the view as long as the server runs.</p><ul class="past">${past.map((each) => html`<li><button type="button" onClick=${() => { set(each.state); look(each.state); }}>${each.title}</button></li>`)}</ul></section>`}`;
+      ${past.length > 0 && html`<section class="card" id="history"><h2>Looked at</h2>${bench.links && html`<p class="soft">The address of the page leads to the view as long as the server runs.</p>`}<ul class="past">${past.map((each) => html`<li><button type="button" onClick=${() => { set(each.state); look(each.state); }}>${each.title}</button></li>`)}</ul></section>`}`;
   }
 
-  fetch("session").then((answer) => answer.json()).then((info) => {
+  bench.session().then((info) => {
     document.title = `Live bench: ${info.model}`;
     const holder = document.getElementById("bench");
     holder.replaceChildren();

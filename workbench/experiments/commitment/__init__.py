@@ -1,0 +1,1 @@
+"""Test on a finished run whether reported confidence tells commitment or correctness."""

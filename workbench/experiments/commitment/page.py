@@ -1,0 +1,169 @@
+"""Make the page of the tests of reported confidence and commitment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.config import RunConfig
+from workbench.experiments.commitment.pushes import (
+    BASE,
+    CONFIDENCE,
+    CORRECTNESS,
+    NOTHING,
+    RANDOM,
+)
+from workbench.mechanisms.page import mechanism_page
+from workbench.mechanisms.record import MechanismRecord
+from workbench.mechanisms.works.commitment import WORK
+from workbench.models.embedded_models import title_of
+from workbench.plots.curve_panels import Curve, CurvePanels
+from workbench.report import Page, Section
+
+
+def make_page(
+    records: Sequence[MechanismRecord],
+    angles: pd.DataFrame,
+    pushed: pd.DataFrame,
+    passes: pd.DataFrame,
+    config: RunConfig,
+    configuration: Mapping[str, Any],
+) -> Page:
+    """Return the page of the ``records`` with the angles by layer, the dose-response curves and the
+    share passed at each confidence.
+    """
+    first = records[0]
+    questions = first.estimates["expected_correct"].n
+    subject = f"{title_of(config.model.name)}, {questions} held-out questions"
+    notes = [
+        f"{record.condition}: P(commit) lies above one half for "
+        f"{100 * record.facts['above_half']:.0f} % of the questions; one counts as committed above "
+        f"{record.facts['threshold']:.3g}."
+        for record in records
+    ]
+    notes.append(
+        f"The two options together have {100 * first.facts['mass']:.0f} % of the base model's "
+        f"mass. Directions and pushes are of layer {first.facts['layer']}."
+    )
+    return mechanism_page(
+        WORK,
+        records,
+        subject=subject,
+        configuration=configuration,
+        sections=[
+            doses_section(pushed, subject),
+            angles_section(angles, subject),
+            passes_section(passes, subject),
+        ],
+        tables={"angles.csv": angles, "pushed.csv": pushed, "passes.csv": passes},
+        notes=notes,
+    )
+
+
+def doses_section(pushed: pd.DataFrame, caption: str) -> Section:
+    """Return the curves of the choice over the length of a push."""
+    points = np.unique(pushed["length"].to_numpy())
+    panels: dict[str, list[Curve]] = {}
+    for column, label in (("log_odds", "log-odds of committing"), ("passed", "generated passes")):
+        of = dict(iter(pushed.groupby("direction", sort=False)))
+        still = float(of[BASE][column].mean())
+        panels[label] = []
+        for name in map(str, of):
+            if name in (BASE, NOTHING):
+                continue
+            own = of[name].groupby("length")[column].mean()
+            values = np.full(len(points), np.nan)
+            values[np.searchsorted(points, own.index.to_numpy())] = own.to_numpy()
+            values[points == 0] = still
+            if np.isnan(own.to_numpy()).all():
+                continue
+            if name not in (CONFIDENCE, CORRECTNESS):
+                values = np.interp(points, points[~np.isnan(values)], values[~np.isnan(values)])
+            panels[label].append(Curve(name, name.split(",")[0], values))
+    figure = CurvePanels(
+        layers=points,
+        panels=panels,
+        y="mean over questions",
+        title="What a push does to the choice",
+        caption=caption,
+        levels=(),
+        x="length of the push (standard deviations of the states)",
+    )
+    return Section(
+        "Dose and response",
+        f"Means over the pushed questions, along {CONFIDENCE} and {CORRECTNESS} and along {RANDOM} "
+        "directions of equal length, which are read at the longest push alone. Forth is towards "
+        "more confidence, or right answers.",
+        figure.figure(),
+        "doses",
+    )
+
+
+def angles_section(angles: pd.DataFrame, caption: str) -> Section:
+    """Return the curves of the angles over layers."""
+    layers = np.unique(angles["layer"].to_numpy())
+    of = {
+        str(name): group.sort_values("layer") for name, group in angles.groupby("with", sort=False)
+    }
+    panels = {
+        "cosine freed of noise": [
+            Curve(f"commitment and {name}", name, group["corrected"].to_numpy())
+            for name, group in of.items()
+        ],
+        "signal of the direction": [
+            *(Curve(name, name, group["signal"].to_numpy()) for name, group in of.items()),
+            Curve("commitment", "commitment", next(iter(of.values()))["commit_signal"].to_numpy()),
+        ],
+    }
+    figure = CurvePanels(
+        layers=layers,
+        panels=panels,
+        y="cosine, or share of the squared length",
+        title="Directions after the answer, by layer",
+        caption=caption,
+        levels=(0.0,),
+        x="decoder layer",
+        y_range=(-1.05, 1.05),
+    )
+    return Section(
+        "Directions by layer",
+        "Training questions, within domain. A cosine means something only where both directions "
+        "have a signal above 0; where one has none it is not defined.",
+        figure.figure(),
+        "directions",
+    )
+
+
+def passes_section(passes: pd.DataFrame, caption: str) -> Section:
+    """Return the share of answers passed over the confidence."""
+    points = np.unique(passes["confidence"].to_numpy())
+    panels = {}
+    for condition, group in passes.groupby("condition", sort=False):
+        at = group["confidence"].to_numpy()
+        panels[str(condition)] = [
+            Curve(name, name, np.interp(points, at, group[column].to_numpy(), np.nan, np.nan))
+            for name, column in (
+                ("share passed", "passed"),
+                ("95 % interval", "passed.low"),
+                ("95 % interval ", "passed.high"),
+            )
+        ]
+    figure = CurvePanels(
+        layers=points,
+        panels=panels,
+        y="share passed",
+        title="Answers passed at each confidence",
+        caption=caption,
+        levels=(0.5,),
+        x="expected confidence",
+        y_range=(0, 1),
+    )
+    return Section(
+        "Passes by confidence",
+        "Held-out questions in groups of equal size; the thin curves are Wilson intervals.",
+        figure.figure(),
+        "passes",
+    )

@@ -1,0 +1,107 @@
+"""Show the live bench below a cell, in Jupyter and marimo (anywidget).
+
+The page is that of the server, in a frame of its own that may run its scripts and save files, and
+nothing else: it has another origin than the notebook, no network, and no way to the notebook but
+the widget's messages (:mod:`workbench.live.channel`). The page is sent when a frame asks for it, so
+a saved notebook holds none of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import anywidget
+import traitlets
+from plotly.offline import get_plotlyjs
+
+from workbench.live.channel import Channel
+from workbench.live.session import Session
+from workbench.report.html import own_script
+
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'unsafe-inline'",
+        "style-src 'unsafe-inline'",
+        "img-src data: blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+)
+REPORT_FILES = {
+    "page.css": "page.css",
+    "page.js": "page.js",
+    "htm-preact.js": "vendor/htm-preact.js",
+}
+"""Files of the page that belong to the reports."""
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """The live bench of a model or a run, below a cell.
+
+    ``close()`` ends what is computed, removes the widget from the page, and takes a run's adapter
+    off its model.
+    """
+
+    _esm = str(own_script("page/widget.js", "workbench.live"))
+    height = traitlets.Int(1000, min=200, max=20_000).tag(sync=True)
+
+    def __init__(
+        self, session: Session, *, release: Callable[[], None] = lambda: None, height: int = 1000
+    ) -> None:
+        super().__init__(height=height)
+        self._channel: Channel | None = Channel(session, self.send)
+        self._release = release
+        self.on_msg(self._received)
+
+    def close(self) -> None:
+        """Close the widget; a second time does nothing."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+            self._release()
+            super().close()
+
+    def _received(self, widget: Any, content: Any, buffers: Any) -> None:
+        if self._channel is None or not isinstance(content, dict):
+            return
+        if content.get("kind") == "page":
+            self.send({"to": str(content.get("from", ""))[:64], "page": framed_page()})
+        else:
+            self._channel.receive(content)
+
+
+@cache
+def framed_page() -> str:
+    """Return the page of the live bench as one text, with its scripts and styles in it, and the
+    frame's messages in place of the server.
+    """
+    html = str(own_script("page/live.html", "workbench.live"))
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    html = html.replace("<title>", f"{policy}\n<title>", 1)
+    html = re.sub(
+        r'<link rel="stylesheet" href="([^"]+)">',
+        lambda found: f"<style>\n{_file(found[1])}\n</style>",
+        html,
+    )
+    return re.sub(
+        r'<script src="([^"]+)"></script>',
+        # The end of a script must not stand in it, not even in a string.
+        lambda found: (
+            "<script>\n"
+            + re.sub("</(script)", r"<\\/\1", _file(found[1]), flags=re.I)
+            + "\n</script>"
+        ),
+        html,
+    )
+
+
+def _file(name: str) -> str:
+    if name == "plotly.js":
+        return str(get_plotlyjs())
+    if name in REPORT_FILES:
+        return str(own_script(REPORT_FILES[name]))
+    return str(own_script(f"page/{'frame.js' if name == 'server.js' else name}", "workbench.live"))
