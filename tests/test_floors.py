@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "workbench"
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("arrays", "compat", "compat_processes", "errors", "progress"),
+    ("arrays", "compat", "compat_processes", "errors", "notices", "progress"),
     ("files", "progress_bars"),
     ("settings",),
     ("config",),
@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("loading",),
     ("elicit",),
     ("patch", "teach"),
-    ("bottleneck", "features", "mechanisms"),
+    ("bottleneck", "features", "mechanisms", "subspaces"),
     ("loop", "api"),
     ("live",),
     ("experiments",),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from functools import partialmethod
@@ -91,3 +92,23 @@ def test_whoever_asked_for_a_block_goes_before(capsys: pytest.CaptureFixture[str
         list(progress.track([1], "asked for"))
     assert ("start", "asked for", 1) in Bar.events
     assert "asked for" not in capsys.readouterr().err
+
+
+def test_notices_that_mean_nothing_are_hidden_as_long_as_bars_are_drawn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger = logging.getLogger("torchao")
+
+    def write() -> list[str]:
+        caplog.clear()
+        logger.warning("Failed to load a kernel")
+        logger.warning("Weights are wrong")
+        return caplog.messages
+
+    both = write()
+    assert len(both) == 2
+    for _ in range(2):  # twice is as once
+        show_progress()
+        assert write() == ["Weights are wrong"]
+    show_progress(False)
+    assert write() == both

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import ExitStack
 from typing import Any
 
+from workbench.notices import no_notices
 from workbench.progress import report_always
+
+_shown = ExitStack()
 
 
 class Bars:
@@ -56,11 +60,15 @@ class Bars:
 
 
 def show_progress(on: bool = True) -> None:
-    """Draw a bar for every long loop from here on, in this process, or draw none again."""
+    """Draw a bar for every long loop from here on, in this process, and hide the notices of
+    libraries that mean nothing here (:mod:`workbench.notices`); or do neither again.
+    """
+    _shown.close()
     if not on:
-        report_always(None)
         return
     # Whether widgets can be drawn is decided when this is imported.
     from tqdm.auto import tqdm
 
+    _shown.enter_context(no_notices())
+    _shown.callback(report_always, None)
     report_always(Bars(tqdm))

@@ -21,17 +21,19 @@
 # about that model; put in another and look again.
 
 # %%
+import workbench as wb
+
+wb.show_progress()
+lm = wb.load_model("default")
+
+# %%
 import numpy as np
 import pandas as pd
 
-import workbench as wb
 from workbench.api.examples import capital_pairs, indirect_object_pairs, keep_single_tokens
 from workbench.patch import following, half_layer
 from workbench.patch.effects import Sweep
 from workbench.plots.following import FollowingCurve
-
-wb.show_progress()
-lm = wb.load_model("default")
 
 # %% [markdown]
 # ## The idea

@@ -22,18 +22,21 @@
 # the controls are the same.
 
 # %%
+import workbench as wb
+
+wb.show_progress()
+lm = wb.load_model("default")
+
+# %%
 import numpy as np
 import pandas as pd
 import plotly.express as px
 
-import workbench as wb
 from workbench.api.examples import capital_pairs, keep_single_tokens
 from workbench.patch import following, layer_gradient, permutation_p, ramp_distance
 from workbench.patch.effects import Sweep
 
 px.defaults.template = "plotly_white"
-wb.show_progress()
-lm = wb.load_model("default")
 
 # %% [markdown]
 # ## The figure
@@ -99,8 +102,8 @@ table[table["condition"].isin(["donor", "random_vector"])].pivot(
 # ## 3. Another question's donor
 #
 # *Claim: the patch brings the donor's answer.* Give every prompt the donor of the next pair
-# instead, a country that has nothing to do with either name that is read. If the reading moves as
-# well, the figure showed in part that the prompt's own answer was lost.
+# instead, a country that as a rule has nothing to do with either name that is read. If the reading
+# moves as well, the figure showed in part that the prompt's own answer was lost.
 
 # %%
 others = donors[1:] + donors[:1]

@@ -46,11 +46,12 @@ from workbench.cli.settings import settings
 from workbench.cli.show import show
 from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
-from workbench.cli.terminal import bars, no_notices, show_summary
+from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
 from workbench.files.names import folder_named
 from workbench.files.processes import only_first_prints, own_folder, require_one_process
+from workbench.notices import no_notices
 from workbench.pipeline.libraries import library_versions
 from workbench.settings.file import read_assignments
 

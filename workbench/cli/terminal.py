@@ -4,9 +4,8 @@ and a short table of results.
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +25,7 @@ from rich.text import Text
 
 from workbench.cli.progress_lines import Lines
 from workbench.cli.terminal_text import safe_line
+from workbench.notices import no_notices
 from workbench.progress import reporting
 from workbench.report.formatting import summary_groups
 
@@ -52,17 +52,6 @@ class _Bars:
 
     def notice(self, text: str) -> None:
         self._progress.console.print(Text(safe_line(text)), soft_wrap=True)
-
-
-NOTICES = {
-    "transformers.trainer_utils": "mtime may not be reliable",
-    "torchao": "Failed to load",
-    "torch.utils._pytree": "is an Enum subclass",
-}
-"""Words of notices that mean nothing here, by the logger that writes them: the order of checkpoints
-is taken from their numbers; kernels for other devices cannot be loaded; torch will not need a call
-that torchao makes.
-"""
 
 
 @contextmanager
@@ -95,23 +84,6 @@ def _shown(console: Console) -> Iterator[None]:
     )
     with Progress(*columns, console=console) as progress, reporting(_Bars(progress)):
         yield
-
-
-@contextmanager
-def no_notices() -> Iterator[None]:
-    """Suppress the :data:`NOTICES` of libraries."""
-    filters = {logging.getLogger(name): _without(start) for name, start in NOTICES.items()}
-    for logger, of_use in filters.items():
-        logger.addFilter(of_use)
-    try:
-        yield
-    finally:
-        for logger, of_use in filters.items():
-            logger.removeFilter(of_use)
-
-
-def _without(words: str) -> Callable[[logging.LogRecord], bool]:
-    return lambda record: words not in str(record.msg)
 
 
 def show_summary(console: Console, summary: Mapping[str, Any]) -> None:

@@ -29,6 +29,11 @@ MECHANISMS: tuple[Experiment, ...] = (
         "SelfKnowledgeParameters",
     ),
     _row(
+        "accuracy_directions",
+        "are being right and saying so orthogonal in the states, and does steering join them?",
+        "DirectionParameters",
+    ),
+    _row(
         "gathered_confidence",
         "is confidence gathered after the answer and retrieved at the number?",
         "GatheredConfidenceParameters",

@@ -18,6 +18,9 @@ from workbench.settings.errors import explained
 from workbench.settings.fields import Settings
 from workbench.settings.file import read_assignments
 
+NONE = "none"
+"""The value of a parameter that names a run or a model, where none is used."""
+
 
 class Parameters(Settings):
     """The base of every experiment's parameters; an experiment without any uses it as it is."""

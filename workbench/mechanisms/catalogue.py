@@ -15,6 +15,7 @@ _ROOM = "workbench.mechanisms.works"
 
 WORKS: Mapping[str, str] = {
     "self_knowledge": "self_knowledge",
+    "accuracy_directions": "accuracy_directions",
     "gathered_confidence": "gathered_confidence",
     "commitment": "commitment",
 }

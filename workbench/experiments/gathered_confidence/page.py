@@ -48,9 +48,10 @@ def make_page(
     sections = [
         windows_section(condition, *each, caption=subject) for condition, each in windows.items()
     ]
+    of_map = f"{title_of(config.model.name)}, {len(patched.effects.base)} held-out questions"
     sections.append(
         position_section(
-            ACROSS, patched, subject, resamples=config.bootstrap_resamples, seed=config.seed
+            ACROSS, patched, of_map, resamples=config.bootstrap_resamples, seed=config.seed
         )
     )
     floors = "; ".join(f"{each.condition} {each.facts['own_states']:.1g}" for each in records)

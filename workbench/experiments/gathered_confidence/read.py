@@ -48,7 +48,7 @@ from workbench.mechanisms.works.gathered_measures import (
     SWAP_AFTER,
     SWAP_ANSWER,
     SWAP_EARLY,
-    SWAP_LATE,
+    SWAP_MIDDLE,
     SWAP_OTHER,
 )
 from workbench.models import LanguageModel
@@ -135,7 +135,7 @@ def _swapped(
         SWAP_ANSWER: ("all", held.part(ANSWER)),
         SWAP_OTHER: ("all", other),
         SWAP_EARLY: ("early", held.part(CONFIDENCE)),
-        SWAP_LATE: ("late", held.part(CONFIDENCE)),
+        SWAP_MIDDLE: ("middle", held.part(CONFIDENCE)),
     }
     made = [Cell(tuple(layer_sites(bands[band])), (part,)) for band, part in cells.values()]
     _, patched = patched_readouts(stage, pairs, made, "states swapped")

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from workbench.config import RunConfig
 from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
-from workbench.experiments.parameters import Parameters
+from workbench.experiments.parameters import NONE, Parameters
 from workbench.experiments.self_knowledge.other_model import OtherModel, find_other_model
 from workbench.experiments.self_knowledge.page import make_page
 from workbench.experiments.self_knowledge.results import measure_self_knowledge
@@ -36,7 +36,7 @@ class SelfKnowledgeParameters(Parameters):
     """The parameters: which other model is compared, and whether the taught model is tested."""
 
     other: str = Field(
-        "", description="another model's run by name or folder, or a model; none without one"
+        NONE, description="another model's run by name or folder, or a model; none without one"
     )
     teaching: bool = Field(
         True, description="test the taught model too; false needs no teaching in the run"
@@ -71,7 +71,8 @@ def run_self_knowledge(
     """
     open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
     run = open_or_make(config, folder, figures, reuse)
-    other = find_other_model(run, parameters.other, reuse) if parameters.other else None
+    named = parameters.other
+    other = find_other_model(run, named, reuse) if named != NONE else None
     run_stages(_stages(run, parameters, other), run, {})
     return SelfKnowledge(
         run.config,

@@ -40,7 +40,7 @@ from workbench.mechanisms.works.gathered_measures import (
     SWAP_AFTER,
     SWAP_ANSWER,
     SWAP_EARLY,
-    SWAP_LATE,
+    SWAP_MIDDLE,
     SWAP_OTHER,
     UNIQUE,
     VARIANCE,
@@ -188,25 +188,25 @@ QUANTITIES = (
         for name, label in EDGES.items()
         for quantity in (
             Quantity(name, label, LOST),
-            Quantity(name + CONTROL, f"{label}: as many other tokens", LOST, control=True),
+            Quantity(name + CONTROL, f"{label}, others", LOST, control=True),
         )
     ),
-    Quantity(LATE, "the number, off the first token after the answer, late third of layers", LOST),
-    Quantity(RANDOM_LAYERS, "the same in as many random layers", LOST, control=True),
-    Quantity(NOISED, "noise at the first token after the answer, all layers", LOST),
-    Quantity(NOISED_OTHER, "as large a noise at a random other token", LOST, control=True),
-    Quantity(SWAP_AFTER, "swapped: first token after the answer, all layers", CARRIED),
-    Quantity(SWAP_ANSWER, "swapped: the answer's tokens, all layers", CARRIED),
-    Quantity(SWAP_OTHER, "swapped: a random later token, all layers", CARRIED, control=True),
-    Quantity(SWAP_EARLY, "swapped: the number's position, early third of layers", CARRIED),
-    Quantity(SWAP_LATE, "swapped: the number's position, late third of layers", CARRIED),
+    Quantity(LATE, "number, off the token after it, late layers", LOST),
+    Quantity(RANDOM_LAYERS, "the same, random layers", LOST, control=True),
+    Quantity(NOISED, "noise at the token after it", LOST),
+    Quantity(NOISED_OTHER, "as much noise at a random other token", LOST, control=True),
+    Quantity(SWAP_AFTER, "the token after it, all layers", CARRIED),
+    Quantity(SWAP_ANSWER, "the answer's tokens, all layers", CARRIED),
+    Quantity(SWAP_OTHER, "a random later token, all layers", CARRIED, control=True),
+    Quantity(SWAP_EARLY, "number's position, early layers", CARRIED),
+    Quantity(SWAP_MIDDLE, "number's position, middle layers", CARRIED),
     Quantity("after_answer_minus_control", "that token off the answer − off others", MINUS),
     Quantity("number_after_minus_control", "number off that token − off another", MINUS),
     Quantity("number_after_minus_answer", "number off that token − off the answer", MINUS),
     Quantity("late_minus_random_layers", "late third − random layers", MINUS),
     Quantity("noised_minus_other", "noise at that token − at another", MINUS),
     Quantity("swap_after_minus_other", "swap of that token − of another", MINUS),
-    Quantity("swap_number_late_minus_early", "swap at the number, late − early", MINUS),
+    Quantity("swap_number_middle_minus_early", "swap at the number, middle − early", MINUS),
     *(
         Quantity(name, label, EXPLAINED, control=name == "shuffled_unique")
         for name, label in VARIANCE.items()
@@ -219,7 +219,8 @@ WORK = Work(
     "Questions are paired half of all ranks apart in stated confidence. What tokens may attend to "
     "is cut in all layers and in windows of them, states are noised, and swapped between the "
     "questions of a pair, each beside as many other tokens; what remains, or is carried over, of "
-    "the pair's difference in expected confidence is measured.",
+    "the pair's difference in expected confidence is measured. The token after it is the first one "
+    "after the answer; early, middle and late are thirds of the layers.",
     QUANTITIES,
     CLAIMS,
     (
@@ -227,7 +228,10 @@ WORK = Work(
         "cut loses much, and the claim is judged by the single cuts it names.",
         "The attention weights that are left grow; only the control with as many other tokens "
         "tells this from what was read.",
-        "A state that suffices when it is swapped is not shown to be read there.",
+        "A state that suffices when it is swapped is not shown to be read there; at the number's "
+        "position it suffices in late layers as a matter of course, so these are not swapped.",
+        "Of what states explain beside the likelihood, much may be the question's domain: read it "
+        "beside both.",
         "The paper's models have 7B to 27B parameters; figures of its cuts are not at hand.",
     ),
 )

@@ -25,22 +25,24 @@ from workbench.mechanisms.works.confidence_pairs import (
 CONTROL = "_control"
 AFTER_ANSWER, NUMBER_AFTER, NUMBER_ANSWER = "after_answer", "number_after", "number_answer"
 EDGES: Mapping[str, str] = {
-    AFTER_ANSWER: "first token after the answer, off the answer",
-    "readers_answer": "all tokens after that one, off the answer",
-    "readers_after": "all tokens after that one, off it",
-    NUMBER_ANSWER: "the number, off the answer",
-    NUMBER_AFTER: "the number, off the first token after the answer",
-    "number_question": "the number, off the question",
+    AFTER_ANSWER: "token after it, off the answer",
+    "readers_answer": "all later tokens, off the answer",
+    "readers_after": "all later, off the token after it",
+    NUMBER_ANSWER: "number, off the answer",
+    NUMBER_AFTER: "number, off the token after it",
+    "number_question": "number, off the question",
 }
-"""What is cut off what, in all layers; each has a control with as many other tokens."""
+"""What is cut off what, in all layers; each has a control with as many other tokens. *The token
+after it* is the first one after the answer, and *later* is after that.
+"""
 LATE, RANDOM_LAYERS = "number_after_late", "number_after_random_layers"
 NOISED, NOISED_OTHER = "noised_after", "noised_other"
-SWAP_AFTER, SWAP_ANSWER, SWAP_OTHER, SWAP_EARLY, SWAP_LATE = SWAPS = (
+SWAP_AFTER, SWAP_ANSWER, SWAP_OTHER, SWAP_EARLY, SWAP_MIDDLE = SWAPS = (
     "swap_after",
     "swap_answer",
     "swap_other",
     "swap_number_early",
-    "swap_number_late",
+    "swap_number_middle",
 )
 CUTS = (
     *(name for edge in EDGES for name in (edge, edge + CONTROL)),
@@ -56,17 +58,17 @@ DIFFERENCES: Mapping[str, tuple[str, str]] = {
     "late_minus_random_layers": (LATE, RANDOM_LAYERS),
     "noised_minus_other": (NOISED, NOISED_OTHER),
     "swap_after_minus_other": (SWAP_AFTER, SWAP_OTHER),
-    "swap_number_late_minus_early": (SWAP_LATE, SWAP_EARLY),
+    "swap_number_middle_minus_early": (SWAP_MIDDLE, SWAP_EARLY),
 }
 STATES, LIKELIHOOD, DOMAIN, SHUFFLED = "states", "likelihood", "domain", "shuffled"
 UNIQUE = "states_unique"
 VARIANCE: Mapping[str, str] = {
     "likelihood_alone": "the answer's likelihood alone",
-    "states_alone": "states at the first token after the answer alone",
+    "states_alone": "states at the token after it alone",
     "likelihood_unique": "the likelihood, beside these states",
     UNIQUE: "these states, beside the likelihood",
-    "states_beside_domain": "these states, beside the likelihood and the question's domain",
-    "shuffled_unique": "states fitted to shuffled confidences, beside the likelihood",
+    "states_beside_domain": "these states, beside likelihood and domain",
+    "shuffled_unique": "fitted to shuffled confidences, beside it",
 }
 
 
