@@ -13,6 +13,7 @@ from workbench.experiments.inflation_circuit.read import (
     CHOSEN,
     HELD_OUT,
     NOTHING,
+    RANDOM,
     SETS,
     TRAINED,
     WRITERS,
@@ -102,6 +103,6 @@ def test_sets_are_the_largest_and_what_is_left_of_them() -> None:
     assert nothing.writers == tuple(range(40))
     for role in ("like", "anywhere"):
         drawn = [one for one in sets if one.role == role]
-        assert len(drawn) == 12
+        assert len(drawn) == RANDOM
         assert all(len(set(one.writers)) == 2 for one in drawn)
     assert all(not set(one.writers) & set(chosen[2]) for one in sets if one.role == "like")

@@ -49,7 +49,8 @@ SIZES = (1, 2, 4, 8, 16, 32)
 RANDOM, ALONE_RANDOM = 8, 2
 """Random sets that are ablated, of each of two kinds, and that are left alone."""
 POOL, LEAST = 120, 24
-"""Training questions of which so many, the least confident, give a writer's reference."""
+"""Training questions, at most a third of all, of which so many, the least confident, give a
+writer's reference."""
 ORDINARY, UNSURE = "ordinary tokens", "unsure answers"
 ATTRIBUTED, WRONG, TRAINED, HELD_OUT = "attributed", "wrong", "trained", "held_out"
 SETS, WRITERS = "sets", "writers"
@@ -107,7 +108,8 @@ def read_inflation(
     split, trie = split_of(context, condition), context.scale_tokens.trie
     rng = np.random.default_rng(context.config.seed)
     train = rng.permutation(split.train)
-    references, rest = train[:POOL], train[POOL:]
+    pool = min(POOL, len(train) // 3)
+    references, rest = train[:pool], train[pool:]
     wrong = _wrong(rest, split.train, split.questions.training_correct)
     attributed = np.sort(wrong[: count.attributed])
     corrected = np.sort(rest[~np.isin(rest, attributed)][: count.corrected])
