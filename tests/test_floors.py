@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("loading",),
     ("elicit",),
     ("patch", "teach"),
-    ("bottleneck", "features", "mechanisms"),
+    ("bottleneck", "features", "mechanisms", "subspaces"),
     ("loop", "api"),
     ("live",),
     ("experiments",),

@@ -16,6 +16,7 @@ from workbench.api.patching import sweep as sweep
 from workbench.api.probes import fit_probes as fit_probes
 from workbench.api.questions import load_questions as load_questions
 from workbench.api.recorded_donor import record_donor as record_donor
+from workbench.api.subspaces import find_subspace as find_subspace
 from workbench.api.texts import generate_texts as generate_texts
 from workbench.api.training import train as train
 from workbench.config import RunConfig as RunConfig
@@ -52,6 +53,7 @@ from workbench.questions import Question as Question
 from workbench.questions import builtin_questions as builtin_questions
 from workbench.questions import grade as grade
 from workbench.questions import read_questions as read_questions
+from workbench.subspaces.rotation import Boundless as Boundless
 from workbench.teach import load_adapter as load_adapter
 from workbench.teach import train_adapter as train_adapter
 from workbench.trace import AttentionKnockout as AttentionKnockout

@@ -36,6 +36,10 @@ def test_a_plan_stands_beside_what_was_counted(
         own = sum(found[f"{stage}.{part}"] for stage in stages)
         key = "total.processor_seconds" if total == "processor" else "total.planned.seconds"
         assert found[key] == pytest.approx(own)
+    # A stage's largest memory is its own, not an earlier stage's, and the run's is the largest.
+    assert found["memory.peak"] == max(found[f"{stage}.memory"] for stage in stages)
+    assert len({found[f"{stage}.memory"] for stage in stages}) > 1
+    assert found["memory.libraries"] > 10 * found["teach.planned.memory"]
     rows = table_rows(found)
     assert [row["stage"] for row in rows] == list(stages)
     assert rows[2]["passes (planned / of what was written / counted)"] == "0 / 0 / 0"

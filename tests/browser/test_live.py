@@ -7,18 +7,21 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import workbench as wb
-from workbench.live.session import Session
+from workbench.live.requests import ScaleRead
+from workbench.live.session import Session, open_session
 from workbench.loading import load_model
 
 HOSTILE = "<img src=x onerror=alert(1)> is the 12 of a?"
 PAIR = ("What is the 12 of a?", "What is the 34 of a?")
 PATIENCE = 30
+OWN_SCALE = ScaleRead(kind="scale")
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +29,9 @@ def session(tiny_folder: Path) -> Session:
     return Session("tiny", load_model(str(tiny_folder), device="cpu"))
 
 
-@pytest.fixture(scope="module")
-def bench(session: Session) -> Iterator[str]:
-    """The address of a live bench that runs."""
+@contextmanager
+def serving(session: Session) -> Iterator[str]:
+    """The address of a live bench that runs inside the block."""
     uvicorn = pytest.importorskip("uvicorn")
     from workbench.live.guard import new_address
     from workbench.live.serve import bind
@@ -50,6 +53,13 @@ def bench(session: Session) -> Iterator[str]:
     thread.join()
     worker.close()
     bound.close()
+
+
+@pytest.fixture(scope="module")
+def bench(session: Session) -> Iterator[str]:
+    """The address of a live bench of the model alone."""
+    with serving(session) as address:
+        yield address
 
 
 @pytest.fixture
@@ -115,6 +125,36 @@ def test_a_patch_done_by_mouse_is_the_library_s_number(
     names: dict[str, Any] = {}
     exec(page.locator("#curve pre.code").text_content(), names)
     assert names["value"] == pytest.approx(shown, abs=1e-5)
+
+
+def test_a_patch_of_a_whole_run_by_mouse_is_the_library_s_number(
+    browser: Any, finished_run: Any
+) -> None:
+    """The question a run opens with, base against tuned model, read on the run's own scale."""
+    folder = finished_run.folder
+    with (
+        open_session(
+            folder.name, folder.parent, finished_run.figures.parent, device="cpu"
+        ) as opened,
+        serving(opened) as address,
+    ):
+        context = browser.new_context()
+        page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        page.goto(address)
+        words = page.get_by_label("Tokens of the patched run")
+        words.wait_for()
+        words.locator("[data-token]").last.click()
+        page.get_by_text("noise floor").wait_for()
+        shown = [float(row[2]) for row in cells(page, "curve") if row[0] == "donor"]
+        page.get_by_label("layer", exact=True).fill("3")
+        page.get_by_role("button", name="Along the probe").click()
+        page.wait_for_selector("#figure-slider .scatterlayer")
+        context.close()
+        tokens = list(opened.conversations[0].tokens)
+        found = wb.sweep(opened.lm, tokens, opened.tuned, read=opened.readout(OWN_SCALE))
+    assert shown == pytest.approx(found.patched[0].tolist(), abs=1e-5)
+    assert max(shown) - min(shown) > 1e-4
 
 
 def test_a_dragged_range_fills_with_true_patches(

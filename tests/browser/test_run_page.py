@@ -159,9 +159,14 @@ def test_dark_and_light_are_chosen_by_system_and_button(visit: Visit, run_page: 
     page.wait_for_selector(".plot.js-plotly-plot")
     paper = "document.querySelector('.plot.js-plotly-plot').layout.paper_bgcolor"
     assert page.evaluate(paper) == "#1d1e20"
+    page.locator(".opener").first.click()
+    page.wait_for_selector("#opened .js-plotly-plot")
+    opened = "document.querySelector('#opened .js-plotly-plot').layout.paper_bgcolor"
+    assert page.evaluate(opened) == "#1d1e20"
     page.get_by_role("button", name="Light").click()
     assert page.evaluate(ground) == "rgb(246, 246, 244)"
     assert page.evaluate(paper) == "#ffffff"
+    page.wait_for_function(f"{opened} == '#ffffff'")
 
 
 def test_a_phone_shows_the_page_without_scrolling_sideways(visit: Visit, run_page: Path) -> None:
@@ -177,7 +182,14 @@ def test_printing_draws_every_figure_on_light_ground(visit: Visit, run_page: Pat
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".plot:not(.js-plotly-plot)").count() == 0
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    widths = "Array.from(document.querySelectorAll('.plot.js-plotly-plot'), (p) => p.layout.width || p.offsetWidth)"
+    assert max(page.evaluate(widths)) <= 690
+    page.emulate_media(media="print")
+    assert page.locator(".opener").first.is_visible()
+    assert not page.get_by_role("button", name="Show all").is_visible()
+    page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(f"Math.max(...{widths}) > 690")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 

@@ -155,3 +155,25 @@ def test_names_are_folders() -> None:
     assert plain_name("org/Model-1.5B") == "Model-1.5B"
     assert plain_name("mmlu:validation") == "mmlu-validation"
     assert plain_name("../..") == "unnamed"
+
+
+def test_keys_of_the_file_are_changed_for_a_small_form(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "models: [default, other]\nseeds: {first: 0, count: 10}\ncommon: {teach: {epochs: 3}}\n"
+    )
+    changes = {
+        "models": ["default"],
+        "seeds.count": 2,
+        "common.questions.limit": 100,
+        "common.teach.epochs": 1,
+    }
+    found = read_grid(file, changes)
+    assert [entry.model for entry in found.models] == ["default"]
+    assert found.all_seeds == (0, 1)
+    assert found.common == {"teach": {"epochs": 1}, "questions": {"limit": 100}}
+    assert read_grid(file).all_seeds == tuple(range(10))
+    with pytest.raises(WorkbenchError, match=r"--set models\.name: models has no keys"):
+        read_grid(file, {"models.name": "default"})
+    with pytest.raises(WorkbenchError, match="seed"):
+        read_grid(file, {"sedes.count": 2})

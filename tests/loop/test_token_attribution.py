@@ -111,7 +111,7 @@ def test_colours_stand_behind_the_tokens_of_attributed_questions(context: Run) -
 
 
 def test_what_a_check_says_decides_how_colours_are_read() -> None:
-    facts = {"checked": 16} | {
+    facts = {"checked": 16, "checked_tokens": 2} | {
         f"{name}.rho{end}": value
         for name in ("base", "taught")
         for end, value in (("", 0.8), (".low", 0.6), (".high", 0.9))

@@ -164,7 +164,7 @@ def attribute_margin(
         WorkbenchError: for models whose padding cannot be masked, or that run in several processes.
     """
     require_pair(inputs, inputs, metric.tree.size)
-    linear = _first_orders(inputs, reference, metric, tokens_per_forward)
+    linear = first_orders(inputs, reference, metric, tokens_per_forward=tokens_per_forward)
     lm = inputs.lm
     branches = [ablation_branch(lm, [site], reference, inputs.positions) for site in writers_of(lm)]
     found = Reading(metric, tokens_per_forward, engine).values(inputs, branches)
@@ -172,10 +172,12 @@ def attribute_margin(
     return {**linear, ABLATION: moved}
 
 
-def _first_orders(
-    inputs: ModelInputs, reference: Reference, metric: Metric, tokens_per_forward: int
+def first_orders(
+    inputs: ModelInputs, reference: Reference, metric: Metric, *, tokens_per_forward: int
 ) -> dict[str, Floats]:
-    """Return the direct and the gradient's attribution, [rows, writers]."""
+    """Return the direct and the gradient's attribution alone, [rows, writers], as
+    :func:`attribute_margin` does.
+    """
     lm, cut = inputs.lm, writer_set(inputs.lm)
     places = [(layer, component) for component in cut.components for layer in cut.layers]
     with inputs.within():

@@ -30,6 +30,12 @@ GridName = Annotated[
     str | None,
     typer.Option("--name", help="Name of the grid's folders; default: that of its file."),
 ]
+GridChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="One key of the grid file, as seeds.count=2 or common.teach.epochs=1."
+    ),
+]
 RunsFolder = Annotated[Path, typer.Option(help="Folder of all runs.")]
 
 
@@ -54,6 +60,7 @@ grid = typer.Typer(
 def run(
     file: GridPath,
     name: GridName = None,
+    set_: GridChanges = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the cells and run nothing.")
     ] = False,
@@ -96,7 +103,7 @@ def run(
     from workbench.pipeline.stages import Reuse
 
     screen = Console(stderr=True)
-    opened = _opened(file, name, runs, figures, Reuse(replace, keep_code_version))
+    opened = _opened(file, name, set_, runs, figures, Reuse(replace, keep_code_version))
     if dry_run:
         for cell in opened.cells:
             sys.stdout.write(safe_line(cell.name) + "\n")
@@ -118,6 +125,7 @@ def run(
 def status(
     file: GridPath,
     name: GridName = None,
+    set_: GridChanges = None,
     as_json: PrintJson = False,
     runs: RunsFolder = Path("runs"),
     figures: FiguresFolder = Path("figures"),
@@ -126,7 +134,7 @@ def status(
     """Say of every cell whether it is finished, running, failed, stopped or missing, and why."""
     from workbench.pipeline.stages import Reuse
 
-    opened = _opened(file, name, runs, figures, Reuse(keep_code_version=keep_code_version))
+    opened = _opened(file, name, set_, runs, figures, Reuse(keep_code_version=keep_code_version))
     states = opened.states()
     if as_json:
         sys.stdout.write(json.dumps([asdict(one) for one in states], indent=1) + "\n")
@@ -145,6 +153,7 @@ def status(
 def table(
     file: GridPath,
     name: GridName = None,
+    set_: GridChanges = None,
     runs: RunsFolder = Path("runs"),
     figures: FiguresFolder = Path("figures"),
     keep_code_version: KeepCodeVersion = False,
@@ -154,7 +163,7 @@ def table(
     from workbench.pipeline.stages import Reuse
     from workbench.report import describe
 
-    opened = _opened(file, name, runs, figures, Reuse(keep_code_version=keep_code_version))
+    opened = _opened(file, name, set_, runs, figures, Reuse(keep_code_version=keep_code_version))
     page, path = write_grid_page(opened)
     for line in describe(page):
         sys.stdout.write(safe_line(line) + "\n")
@@ -170,10 +179,17 @@ def cell(task: Path, attempt: str) -> None:
         perform_cell(str(task), attempt)
 
 
-def _opened(file: Path, name: str | None, runs: Path, figures: Path, reuse: Any) -> Grid:
+def _opened(
+    file: Path,
+    name: str | None,
+    set_: Sequence[str] | None,
+    runs: Path,
+    figures: Path,
+    reuse: Any,
+) -> Grid:
     from workbench.grid.run import open_grid
 
-    return open_grid(file, name, runs, figures, reuse)
+    return open_grid(file, name, runs, figures, reuse, read_assignments(set_ or []))
 
 
 def _refuse_unused(

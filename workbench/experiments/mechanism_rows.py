@@ -29,6 +29,11 @@ MECHANISMS: tuple[Experiment, ...] = (
         "SelfKnowledgeParameters",
     ),
     _row(
+        "inflation_circuit",
+        "does a compact set of MLPs and heads write the inflation of stated confidence?",
+        "InflationParameters",
+    ),
+    _row(
         "accuracy_directions",
         "are being right and saying so orthogonal in the states, and does steering join them?",
         "DirectionParameters",

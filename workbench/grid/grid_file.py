@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -175,13 +176,18 @@ class GridFile(Settings):
         return self
 
 
-def read_grid(path: Path) -> GridFile:
+def read_grid(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> GridFile:
     """Read a grid file, YAML or JSON.
+
+    Args:
+        changes: dotted keys of the file and the values that take the place of its own.
 
     Raises:
         WorkbenchError: naming the key, for unknown keys and values that cannot be.
     """
     content = read_settings_file(path)
+    for key, value in changes.items():
+        _change(content, key, value)
     try:
         return GridFile.model_validate(content)
     except ValidationError as error:
@@ -193,3 +199,21 @@ def read_grid(path: Path) -> GridFile:
                 f"The grid file {path}: {f'{place}: ' if place else ''}{said}."
             ) from error
         raise WorkbenchError(explained(error, GridFile, "Grid key")) from error
+
+
+def _change(content: dict[str, Any], key: str, value: Any) -> None:
+    """Put a value at a dotted key of a grid file's content, in mappings that are made if missing.
+
+    Raises:
+        WorkbenchError: where the key goes through a value that has no keys.
+    """
+    place, parts = content, key.split(".")
+    for number, part in enumerate(parts[:-1]):
+        inner = place.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise WorkbenchError(
+                f"--set {key}: {'.'.join(parts[: number + 1])} has no keys in the grid file; give "
+                "all of it."
+            )
+        place = inner
+    place[parts[-1]] = value

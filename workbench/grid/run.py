@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from workbench.files.names import folder_named
 from workbench.files.ownership import is_own
@@ -51,18 +53,24 @@ class Grid:
 
 
 def open_grid(
-    path: Path, name: str | None, runs: Path, figures: Path, reuse: Reuse = STRICT
+    path: Path,
+    name: str | None,
+    runs: Path,
+    figures: Path,
+    reuse: Reuse = STRICT,
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Grid:
     """Read a grid file and expand it; nothing is written.
 
     Args:
         name: of the grid; None for that of the file.
+        changes: dotted keys of the file and values in place of its own.
 
     Raises:
         WorkbenchError: for a file that is no grid (:func:`workbench.grid.grid_file.read_grid`,
             :func:`workbench.grid.cells.cells_of`).
     """
-    file = read_grid(path)
+    file = read_grid(path, changes)
     chosen = path.stem if name is None else name
     folders = GridFolder(folder_named(runs, chosen), folder_named(figures, chosen))
     return Grid(chosen, file, cells_of(file), folders, reuse)

@@ -69,6 +69,7 @@ def attribute(context: Run, stage: StageStore) -> dict[str, Any]:
         "items": len(rows),
         "tokens": sum(lengths),
         "checked": min(len(rows), CHECKED_QUESTIONS),
+        "checked_tokens": CHECKED_TOKENS,
     }
     with context.with_adapter("teach") as taught:
         for name in MODELS:

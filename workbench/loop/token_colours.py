@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from workbench.loop.results import LoopResults
 from workbench.loop.run import Run
-from workbench.loop.token_attribution import CHECKED_TOKENS, DRAWS, MODELS
+from workbench.loop.token_attribution import DRAWS, MODELS
 from workbench.measure import Estimate
 from workbench.pipeline.store import ROW
 from workbench.report.explorer import TokenColours
@@ -51,7 +51,7 @@ def token_colours(
         for name in MODELS
     }
     return TokenColours(
-        f"{TITLE} of the expected confidence",
+        "Attribution of the expected confidence to tokens",
         explanation(facts),
         "points",
         values,
@@ -73,7 +73,8 @@ def explanation(facts: Mapping[str, Any]) -> str:
         "Gradient times difference of embeddings: what the expected confidence would lose, to "
         f"first order, if another token stood here, the mean over {DRAWS} tokens of the training "
         "conversations. Blue holds the confidence up, orange holds it down. Rank agreement "
-        f"with {CHECKED_TOKENS} tokens truly replaced in each of {checks[MODELS[0]].n} questions: "
+        f"with {facts['checked_tokens']} tokens truly replaced in each of "
+        f"{checks[MODELS[0]].n} questions: "
         f"{said}, {verdict}."
     )
 

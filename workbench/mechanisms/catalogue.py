@@ -18,6 +18,7 @@ WORKS: Mapping[str, str] = {
     "accuracy_directions": "accuracy_directions",
     "gathered_confidence": "gathered_confidence",
     "commitment": "commitment",
+    "inflation_circuit": "inflation_circuit",
 }
 """By the name of the experiment, the module of the work."""
 

@@ -31,7 +31,7 @@ from workbench.pipeline.differences import (
 )
 from workbench.pipeline.fingerprint import fingerprint
 from workbench.pipeline.libraries import library_versions
-from workbench.pipeline.memory import peak_memory
+from workbench.pipeline.memory import peak_memory, release_memory
 from workbench.pipeline.stage_store import StageStore
 from workbench.pipeline.store import RunStore, code_version
 
@@ -245,6 +245,7 @@ def do_stage(stage: Stage, context: StagedRun, store: StageStore) -> None:
     store.finish(
         {**facts, **{name: cost for name, cost in costs.items() if cost or name != "moved_bytes"}}
     )
+    release_memory()
 
 
 def _made_from(

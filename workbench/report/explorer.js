@@ -138,7 +138,7 @@
     const given = items.tokens.colours, series = useMemo(() => coloursOf(item), [item]);
     const [name, choose] = useState(null), chosen = series.find((each) => each.name === name);
     const most = Math.max(1e-9, ...series.flatMap((each) => each.values.map((v) => (isNaN(v) ? 0 : Math.abs(v)))));
-    const text = (token) => JSON.stringify(token.text).slice(1, -1) || "␣";
+    const text = (token) => (token.text.trim() ? JSON.stringify(token.text).slice(1, -1).trimStart() : "␣".repeat(Math.max(1, token.text.length)));
     const largest = chosen && chosen.values.map((value, at) => [value, at]).filter(([value]) => value).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 5);
     return html`<h4>The conversation</h4>
       ${given && (series.length ? html`<fieldset class="colours"><legend>${given.title}</legend>

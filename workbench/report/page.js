@@ -18,7 +18,7 @@ const waiting = new Map(Array.from(document.querySelectorAll("script[data-figure
   (data) => [document.getElementById(data.dataset.figure), data]));
 let painted = "light";
 
-function plots() { return Array.from(document.querySelectorAll(".js-plotly-plot")).filter((plot) => plot.id.startsWith("figure-")); }
+function plots() { return Array.from(document.querySelectorAll(".js-plotly-plot")).filter((plot) => plot.id.startsWith("figure-") || plot.closest("#opened")); }
 
 // Plotly reads some markup in labels, so the signs that would begin it are replaced by ones that look alike.
 function inert(text) { return String(text).replace(/</g, "‹").replace(/>/g, "›").replace(/&/g, "＆").replace(/\n/g, "⏎"); }
@@ -88,13 +88,22 @@ const sight = new IntersectionObserver((entries) => entries.filter((entry) => en
 }), { rootMargin: "600px" });
 for (const place of waiting.keys()) sight.observe(place);
 
+// Paper is narrower than most windows, and a drawing keeps the width it was drawn with.
+const PAPER = 690;
 let before = "light";
 addEventListener("beforeprint", () => {
   before = painted;
   paint("light");
   Array.from(waiting.keys()).forEach(drawFigure);
+  for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+    plot.dataset.width = plot.layout.width || "";
+    if (plot.offsetWidth > PAPER) Plotly.relayout(plot, { width: PAPER });
+  }
 });
-addEventListener("afterprint", () => paint(before));
+addEventListener("afterprint", () => {
+  for (const plot of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(plot, { width: Number(plot.dataset.width) || null, autosize: !plot.dataset.width });
+  paint(before);
+});
 
 const picture = document.getElementById("picture");
 if (picture) picture.addEventListener("click", () => {

@@ -52,7 +52,8 @@ def offer_choices(
     run: Run, stage: StageStore, *, offer: str, training: int, teaching: bool
 ) -> dict[str, Any]:
     """Offer the choice on the held-out questions and on ``training`` training questions, and save
-    the table: row, split, the choice in both orders, and with ``teaching`` the taught model's.
+    the table: row, split, the choice in both orders, and with ``teaching`` the taught model's
+    on held-out questions.
     """
     fmt, rows = offer_of(run, offer), offered_rows(run, training)
     choices = _choices(run, run.lm, fmt, rows, partial(run_parts, stage))
@@ -63,9 +64,12 @@ def offer_choices(
     table.insert(0, ROW, rows)
     table["split"] = questions["split"].to_numpy()[rows]
     if teaching:
+        # Directions are of the base model, so the taught one is asked held-out questions alone.
+        test = np.flatnonzero(table["split"] == "test")
         with run.with_adapter("teach") as tuned:
-            for name, values in _taught(run, tuned, fmt, rows, choices, stage).items():
-                table[f"{name}{TAUGHT}"] = values
+            for name, values in _taught(run, tuned, fmt, rows, test, choices, stage).items():
+                table[f"{name}{TAUGHT}"] = np.full(len(table), np.nan)
+                table.loc[test, f"{name}{TAUGHT}"] = values
     stage.save_table(OFFERED, table)
     return {"format": fmt.name, "precision": run.lm.precision}
 
@@ -102,20 +106,25 @@ def _taught(
     tuned: LanguageModel,
     fmt: Format,
     rows: Rows,
+    test: Rows,
     base: Choices,
     stage: StageStore,
 ) -> dict[str, Floats]:
-    """Return the taught model's P(commit) in both orders."""
+    """Return the taught model's P(commit) in both orders, of those at the places ``test`` of the
+    offered ``rows``.
+    """
     if run.config.teach.adapter_scope == "conversation":
         runner = partial(_run_taught, stage)
-        table = _choices(run, tuned, fmt, rows, runner).table
+        table = _choices(run, tuned, fmt, rows[test], runner).table
         return {
             SHOWN: table["p_commit_shown"].to_numpy(),
             SWAPPED: table["p_commit_swapped"].to_numpy(),
         }
     orders = {SHOWN: (fmt, base.conversations), SWAPPED: (other_order(fmt), base.swapped)}
     return {
-        name: _replies(run, tuned, order, base.numbers, conversations, stage, name)
+        name: _replies(
+            run, tuned, order, base.numbers, [conversations[at] for at in test], stage, name
+        )
         for name, (order, conversations) in orders.items()
     }
 

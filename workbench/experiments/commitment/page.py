@@ -20,8 +20,11 @@ from workbench.mechanisms.page import mechanism_page
 from workbench.mechanisms.record import MechanismRecord
 from workbench.mechanisms.works.commitment import WORK
 from workbench.models.embedded_models import title_of
+from workbench.pipeline.store import ROW
 from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.report import Page, Section
+
+INTERVAL = "95 % interval"
 
 
 def make_page(
@@ -38,6 +41,7 @@ def make_page(
     first = records[0]
     questions = first.estimates["expected_correct"].n
     subject = f"{title_of(config.model.name)}, {questions} held-out questions"
+    pushing = f"{title_of(config.model.name)}, {pushed[ROW].nunique()} pushed questions"
     notes = [
         f"{record.condition}: P(commit) lies above one half for "
         f"{100 * record.facts['above_half']:.0f} % of the questions; one counts as committed above "
@@ -54,7 +58,8 @@ def make_page(
         subject=subject,
         configuration=configuration,
         sections=[
-            doses_section(pushed, subject),
+            doses_section(pushed, pushing),
+            generated_section(pushed, pushing),
             angles_section(angles, subject),
             passes_section(passes, subject),
         ],
@@ -65,39 +70,60 @@ def make_page(
 
 def doses_section(pushed: pd.DataFrame, caption: str) -> Section:
     """Return the curves of the choice over the length of a push."""
-    points = np.unique(pushed["length"].to_numpy())
-    panels: dict[str, list[Curve]] = {}
-    for column, label in (("log_odds", "log-odds of committing"), ("passed", "written passes")):
-        of = dict(iter(pushed.groupby("direction", sort=False)))
-        still = float(of[BASE][column].mean())
-        panels[label] = []
-        for name in map(str, of):
-            if name in (BASE, NOTHING):
-                continue
-            own = of[name].groupby("length")[column].mean()
-            values = np.full(len(points), np.nan)
-            values[np.searchsorted(points, own.index.to_numpy())] = own.to_numpy()
-            values[points == 0] = still
-            if name not in (CONFIDENCE, CORRECTNESS):
-                values = np.interp(points, points[~np.isnan(values)], values[~np.isnan(values)])
-            panels[label].append(Curve(name, name.split(",")[0], values))
     figure = CurvePanels(
-        layers=points,
-        panels=panels,
+        layers=np.unique(pushed["length"].to_numpy()),
+        panels={"change of the log-odds of committing": dose_curves(pushed, "log_odds", True)},
         y="mean over questions",
         title="What a push does to the choice",
         caption=caption,
-        levels=(),
+        levels=(0.0,),
         x="length of the push (standard deviations of the states)",
     )
     return Section(
         "Dose and response",
         f"Means over the pushed questions, along {CONFIDENCE} and {CORRECTNESS} and along {RANDOM} "
-        "directions of equal length, which are read at the longest push alone. Forth is towards "
-        "more confidence, or right answers.",
+        "directions of equal length, which are read at the longest push alone and drawn straight "
+        "between. Forth is towards more confidence, or right answers.",
         figure.figure(),
         "doses",
     )
+
+
+def generated_section(pushed: pd.DataFrame, caption: str) -> Section:
+    """Return the share of generated texts that pass over the length of a push."""
+    figure = CurvePanels(
+        layers=np.unique(pushed["length"].to_numpy()),
+        panels={"generated passes": dose_curves(pushed, "passed", False)},
+        y="share of texts that pass",
+        title="What a push does to the generated choice",
+        caption=caption,
+        levels=(),
+        x="length of the push (standard deviations of the states)",
+        y_range=(-0.03, 1.03),
+    )
+    return Section(
+        "Generated passes",
+        "Texts are generated with the push held at every token from the first one after the "
+        f"answer; of the {RANDOM} directions, under the first of each kind.",
+        figure.figure(),
+        "generated",
+    )
+
+
+def dose_curves(pushed: pd.DataFrame, column: str, change: bool) -> list[Curve]:
+    """Return a curve a direction: means over questions, less the unpushed mean for a ``change``."""
+    points = np.unique(pushed["length"].to_numpy())
+    of = dict(iter(pushed.groupby("direction", sort=False)))
+    still, curves = float(of[BASE][column].mean()), []
+    for name in map(str, of):
+        own = of[name].groupby("length")[column].mean()
+        if name in (BASE, NOTHING) or np.isnan(own.to_numpy()).all():
+            continue
+        at = np.r_[own.index.to_numpy(dtype=np.float64), 0.0]
+        order = np.argsort(at)
+        values = np.interp(points, at[order], np.r_[own.to_numpy(), still][order])
+        curves.append(Curve(name, name.split(",")[0], values - still * change))
+    return curves
 
 
 def angles_section(angles: pd.DataFrame, caption: str) -> Section:
@@ -145,8 +171,8 @@ def passes_section(passes: pd.DataFrame, caption: str) -> Section:
             Curve(name, name, np.interp(points, at, group[column].to_numpy(), np.nan, np.nan))
             for name, column in (
                 ("share passed", "passed"),
-                ("95 % interval", "passed.low"),
-                ("95 % interval ", "passed.high"),
+                (INTERVAL, "passed.low"),
+                (INTERVAL, "passed.high"),
             )
         ]
     figure = CurvePanels(
@@ -161,7 +187,7 @@ def passes_section(passes: pd.DataFrame, caption: str) -> Section:
     )
     return Section(
         "Passes by confidence",
-        "Held-out questions in groups of equal size; the thin curves are Wilson intervals.",
+        "Held-out questions in groups of equal size; the outer curves are Wilson's intervals.",
         figure.figure(),
         "passes",
     )

@@ -10,20 +10,26 @@ the layer's states, all directions together; forth is towards more confidence, o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from workbench.arrays import Floats, Rows
 from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
+    ScaleTokens,
     confidence_conversation,
     scale_tokens,
 )
+from workbench.elicit.greedy import stop_at_newline
+from workbench.elicit.parse import parse_confidence
+from workbench.elicit.readout import stated_tokens
 from workbench.elicit.trie import ScaleTrie
 from workbench.experiments.commitment.offered import OFFERED, offer_of
 from workbench.experiments.commitment.offered import STAGE as OFFERS
@@ -36,7 +42,9 @@ from workbench.measure.cross_fit import folds_of
 from workbench.measure.inputs import checked_domain
 from workbench.measure.residual import residual_of
 from workbench.mechanisms.works.commitment_directions import centre_within
+from workbench.patch.generation import WrittenText, generate_branches
 from workbench.patch.steering import Push, spread_of
+from workbench.patch.text_branches import TextBranch
 from workbench.patch.written_confidence import number_positions, read_written
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.questions import prompt_text
@@ -53,6 +61,9 @@ BASE, NOTHING, CONFIDENCE, CORRECTNESS, RANDOM = (
     "correctness",
     "random",
 )
+EVEN, LIKE_STATES = "even", "like states"
+FIRST = tuple(f"{RANDOM}, {kind} 1" for kind in (EVEN, LIKE_STATES))
+"""The random directions under which text is generated."""
 SMALLEST = 1e-300
 AFTER = POSITIONS.index("after_answer")
 
@@ -120,14 +131,15 @@ def make_directions(training: Training, random: int, seed: int) -> dict[str, Flo
         CORRECTNESS: states.T @ centre_within(training.right, training.codes),
     }
     for number in range(random):
-        found[f"{RANDOM}, even {number + 1}"] = rng.standard_normal(len(states.T))
-        found[f"{RANDOM}, like states {number + 1}"] = states.T @ rng.standard_normal(len(states))
+        found[f"{RANDOM}, {EVEN} {number + 1}"] = rng.standard_normal(len(states.T))
+        found[f"{RANDOM}, {LIKE_STATES} {number + 1}"] = states.T @ rng.standard_normal(len(states))
     return {name: each / float(np.linalg.norm(each)) for name, each in found.items()}
 
 
 def push_choices(run: Run, stage: StageStore, *, plan: PushPlan) -> dict[str, Any]:
     """Read the choice under every push and save the table: row, direction, length, log_odds of
-    committing, p_commit, passed (whether greedy decoding writes the option to decline).
+    committing, p_commit, passed (whether the text that is generated under the push declines; read
+    of the two directions and of the first random one of each kind, NaN for the others).
     """
     questions, _ = load_questions(run)
     offered = run.stage(OFFERS).table(OFFERED)
@@ -136,7 +148,9 @@ def push_choices(run: Run, stage: StageStore, *, plan: PushPlan) -> dict[str, An
     names, pushes = _pushes(training, plan, run.config.seed)
     held_out = offered[offered["split"] == "test"][ROW].to_numpy()
     rows = choose_items(questions.iloc[held_out], plan.items, run.config.seed)
-    conversations, trie = _conversations(run, plan.offer, rows)
+    conversations, numbers = _conversations(run, plan.offer, rows)
+    trie = numbers.trie
+    written = np.flatnonzero(names["direction"].isin([BASE, CONFIDENCE, CORRECTNESS, *FIRST]))
     budget = run.config.model.tokens_per_forward
 
     def compute(batch: Rows) -> Part:
@@ -153,7 +167,9 @@ def push_choices(run: Run, stage: StageStore, *, plan: PushPlan) -> dict[str, An
         table = pd.concat([names] * len(batch), ignore_index=True)
         table[ROW] = np.repeat(rows[batch], len(names))
         table["log_odds"], table["p_commit"] = odds.ravel(), (1 / (1 + np.exp(-odds))).ravel()
-        table["passed"] = (found.written.ravel() == 0).astype(np.float64)
+        passed = np.full((len(batch), len(names)), np.nan)
+        passed[:, written] = _passes(run, chosen, numbers, [pushes[at - 1] for at in written[1:]])
+        table["passed"] = passed.ravel()
         return Part(table, {})
 
     lengths = [len(each.tokens) for each in conversations]
@@ -179,14 +195,48 @@ def _pushes(training: Training, plan: PushPlan, seed: int) -> tuple[pd.DataFrame
     return pd.DataFrame(names, columns=["direction", "length"]), pushes
 
 
-def _conversations(run: Run, offer: str, rows: Rows) -> tuple[list[Conversation], ScaleTrie]:
+def _passes(
+    run: Run, chosen: Sequence[Conversation], numbers: ScaleTokens, pushes: Sequence[Push]
+) -> Floats:
+    """Return whether the text declines that is generated without a push, and under each, which is
+    held from the first token after the answer on: [rows, 1 + pushes].
+    """
+    after = torch.as_tensor([each.position("after_answer") for each in chosen])
+    branches = [TextBranch(held=(_add(push, after, len(chosen)),)) for push in pushes]
+    found = generate_branches(
+        run.lm,
+        [each.tokens for each in chosen],
+        branches,
+        limit=stated_tokens(numbers),
+        stop=stop_at_newline(run.lm),
+        tokens_per_forward=run.config.model.tokens_per_forward,
+    )
+
+    def declines(text: WrittenText) -> bool:
+        said = run.lm.tokenizer.decode(list(text.tokens), skip_special_tokens=True)
+        return parse_confidence(numbers.said + said, numbers.scale) == 0
+
+    return np.array(
+        [
+            [declines(one) for (one,) in (base, *patched)]
+            for base, patched in zip(found.base, found.patched, strict=True)
+        ],
+        dtype=np.float64,
+    )
+
+
+def _add(push: Push, places: Tensor, rows: int) -> Patch:
+    return Patch(Site(push.layer), places, push.vector.expand(rows, -1).contiguous(), "add")
+
+
+def _conversations(run: Run, offer: str, rows: Rows) -> tuple[list[Conversation], ScaleTokens]:
     fmt = offer_of(run, offer)
     tokenizer, (_, questions) = run.lm.tokenizer, load_questions(run)
     numbers, said = scale_tokens(tokenizer, fmt), given_answers(run)
     return [
         confidence_conversation(tokenizer, fmt, numbers, prompt_text(questions[row]), *said[row])
         for row in rows
-    ], numbers.trie
+    ], numbers
 
 
 def _branch(push: Push, chosen: list[Conversation], trie: ScaleTrie) -> Branch:
@@ -197,5 +247,4 @@ def _branch(push: Push, chosen: list[Conversation], trie: ScaleTrie) -> Branch:
     ends = torch.as_tensor([each.confidence for each in chosen])
     before = ends[:, None] - torch.arange(begins, 0, -1)
     places = torch.cat([before, number_positions([each.tokens for each in chosen], trie)], dim=1)
-    vector = push.vector.expand(len(chosen), -1).contiguous()
-    return [Patch(Site(push.layer), place, vector, "add") for place in places.unbind(dim=1)]
+    return [_add(push, place, len(chosen)) for place in places.unbind(dim=1)]

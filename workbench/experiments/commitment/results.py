@@ -19,6 +19,7 @@ from workbench.experiments.commitment.pushes import BASE as UNPUSHED
 from workbench.experiments.commitment.pushes import (
     CONFIDENCE,
     CORRECTNESS,
+    FIRST,
     NOTHING,
     PUSHED,
     RANDOM,
@@ -158,6 +159,7 @@ def _pushed(run: Run) -> Pushed:
         (still[NOTHING, 0.0] - still[UNPUSHED, 0.0]).to_numpy(),
         dose(CONFIDENCE, "p_commit"),
         dose(CONFIDENCE, "passed"),
+        np.stack([dose(name, "passed") for name in FIRST], axis=1),
     )
 
 

@@ -15,12 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from workbench.arrays import Rows
 from workbench.bottleneck.ceiling import ceiling_margin, contenders, find_ceiling
@@ -32,8 +30,7 @@ from workbench.bottleneck.ceiling_writers import (
     mean_of_tokens,
     writers_of,
 )
-from workbench.elicit.conversation import Conversation
-from workbench.elicit.trie import ScaleTrie, cut_trie
+from workbench.elicit.trie import cut_trie
 from workbench.errors import WorkbenchError
 from workbench.experiments.text_bottleneck.ceiling_sets import (
     AblatedSet,
@@ -42,19 +39,15 @@ from workbench.experiments.text_bottleneck.ceiling_sets import (
     writers_table,
 )
 from workbench.experiments.text_bottleneck.conditions import BEFORE, ModelCondition, model_in
+from workbench.experiments.text_bottleneck.number_reader import NumberReader
 from workbench.experiments.text_bottleneck.read import distributions, split_of
-from workbench.loop.confidence import confidence_conversations
 from workbench.loop.questions import spread_rows
 from workbench.loop.run import Run
-from workbench.models import LanguageModel
-from workbench.patch.inputs import ModelInputs, require_pair
-from workbench.patch.written_confidence import number_positions
+from workbench.patch.inputs import require_pair
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
-from workbench.trace.batches import plan_batches
 
-REFERENCES, TOKENS = 48, 16
-"""Questions that the reference is averaged over, and ordinary tokens of each."""
-TAIL_SHARE = 0.25
+REFERENCES = 48
+"""Questions that the reference is averaged over."""
 ATTRIBUTED, DOSES, TOLD = "attributed", "doses", "told"
 SETS, WRITERS = "sets", "writers"
 
@@ -75,46 +68,6 @@ def ceiling_stage(name: str) -> str:
     return f"bottleneck_ceiling_{name}"
 
 
-@dataclass(frozen=True, eq=False)
-class _Reader:
-    """The model in a condition, with the run's conversations."""
-
-    context: Run
-    lm: LanguageModel
-
-    @cached_property
-    def conversations(self) -> list[Conversation]:
-        return confidence_conversations(self.context)
-
-    @property
-    def budget(self) -> int:
-        return self.context.config.model.tokens_per_forward
-
-    def at_number(self, rows: Rows, trie: ScaleTrie) -> ModelInputs:
-        """Return the questions at the tokens that a number is read from in a trie."""
-        prompts = [self.conversations[row].tokens for row in rows]
-        return ModelInputs(self.lm, prompts, number_positions(prompts, trie))
-
-    def at_ordinary_tokens(self, rows: Rows, rng: np.random.Generator) -> ModelInputs:
-        """Return the questions at random tokens between question and confidence position that are
-        no special ones.
-        """
-        special = {*self.lm.tokenizer.all_special_ids}
-        prompts, positions = [], []
-        for row in rows:
-            one = self.conversations[row]
-            first = (one.question_end or 0) + 1
-            ordinary = [at for at in range(first, one.confidence) if one.tokens[at] not in special]
-            prompts.append(one.tokens)
-            positions.append(rng.choice(ordinary, TOKENS))
-        return ModelInputs(self.lm, prompts, torch.as_tensor(np.array(positions)))
-
-    def batches(self, rows: Rows) -> list[Rows]:
-        """Cut questions into batches whose prompts leave most of a pass to branches."""
-        lengths = [len(self.conversations[row].tokens) for row in rows]
-        return plan_batches(lengths, max(1, int(TAIL_SHARE * self.budget)))
-
-
 def find_writers(
     context: Run, stage: StageStore, *, condition: ModelCondition, count: CeilingQuestions
 ) -> dict[str, Any]:
@@ -132,7 +85,7 @@ def find_writers(
     now = distributions(context, condition, attributed)
     small = cut_trie(trie, contenders(now, ceiling))
     with model_in(context, condition) as lm:
-        reader = _Reader(context, lm)
+        reader = NumberReader(context, lm)
         inputs = reader.at_number(attributed, small)
         try:
             require_pair(inputs, inputs, small.tree.size)
@@ -176,7 +129,7 @@ def find_writers(
 
 
 def _ablate(
-    reader: _Reader,
+    reader: NumberReader,
     stage: StageStore,
     name: str,
     rows: Rows,

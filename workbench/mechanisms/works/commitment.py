@@ -251,7 +251,13 @@ QUANTITIES = (
     Quantity("steer_nothing", "a push of nothing", ODDS, control=True),
     Quantity("steer_confidence_minus_random", "confidence minus the largest random", ODDS),
     Quantity("steer_p_commit", "P(commit) along reported confidence", "change of a share"),
-    Quantity("steer_passes", "written passes along reported confidence", "change of a share"),
+    Quantity("steer_passes", "generated passes along reported confidence", "change of a share"),
+    Quantity(
+        "steer_passes_random",
+        "generated passes, the larger of two random",
+        "change of a share",
+        True,
+    ),
 )
 
 WORK = Work(
@@ -269,6 +275,10 @@ WORK = Work(
         "for the confidence first, so that their choice can be read off the number.",
         "A model that would hardly ever commit, or hardly ever pass, is said to commit above its "
         "median P(commit): what ranks its questions need not be what it would do.",
+        "Where the two orders agree little the choice is mostly noise, which nothing tells: the "
+        "likelihood then tells correctness better for that alone. Read the dissociation beside it.",
+        "A choice that lies near 0 or 1 for every question moves in log-odds and is hardly seen in "
+        "what is generated.",
         "Two noisy readings of one evidence each keep a residual; a residual at 1/2 says more than "
         "one above it.",
         "The figures of the paper were not at hand, so that none stand beside these.",

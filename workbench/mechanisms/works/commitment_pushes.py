@@ -3,7 +3,7 @@ along that of correctness and along random directions of the same length.
 
 A dose is a push of one length forth minus the same push back, in log-odds of committing, so that a
 model near 0 or 1 is measured as well as one in the middle; beside it stand the change of P(commit)
-and of the share of greedily written passes. Random directions are of two kinds: even in all
+and of the share of generated texts that pass. Random directions are of two kinds: even in all
 directions, and drawn with the states' own covariance. The effect is compared with the largest that
 any of them has, whatever its sign.
 
@@ -32,7 +32,8 @@ class Pushed:
         random: [n, directions] along random ones.
         nothing: [n] change under a push of length zero: what arithmetic alone does.
         p_commit: [n] change of P(commit) along the confidence direction.
-        passes: [n] change of whether a pass is written there, -1 to 1.
+        passes: [n] change of whether a pass is generated there, -1 to 1.
+        random_passes: [n, directions] the same along random ones.
     """
 
     confidence: Floats
@@ -41,6 +42,7 @@ class Pushed:
     nothing: Floats
     p_commit: Floats
     passes: Floats
+    random_passes: Floats
 
 
 def measure_pushes(pushed: Pushed, draw: Bootstrap) -> dict[str, Estimate]:
@@ -53,6 +55,7 @@ def measure_pushes(pushed: Pushed, draw: Bootstrap) -> dict[str, Estimate]:
         "steer_passes": pushed.passes,
     }
     found = {name: bootstrap(np.mean, values, **draw.options) for name, values in means.items()}
+    found["steer_passes_random"] = bootstrap(_largest, pushed.random_passes, **draw.options)
     found["steer_random"] = bootstrap(_largest, pushed.random, **draw.options)
     found["steer_confidence_minus_random"] = bootstrap(
         lambda own, others: float(np.mean(own)) - _largest(others),
@@ -92,6 +95,6 @@ def simulate_pushes(rng: np.random.Generator, questions: int, *, law: PushLaw) -
     random = np.stack([changes(sign * law.random) for sign in signs], axis=1)
     nothing = np.zeros(questions)
     return measure_pushes(
-        Pushed(changes(law.confidence), changes(0.0), random, nothing, nothing, nothing),
+        Pushed(changes(law.confidence), changes(0.0), random, nothing, nothing, nothing, random),
         Bootstrap(DRAWS, 0),
     )

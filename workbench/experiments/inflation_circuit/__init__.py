@@ -1,0 +1,1 @@
+"""Test whether a compact set of writers inflates stated confidence, on a finished run."""
