@@ -93,7 +93,7 @@ def test_gaps_are_left_out_and_what_cannot_be_shared_is_refused() -> None:
         variance_partition(TARGET, {"a": A, "c": C[1:]}, DRAW)
     with pytest.raises(WorkbenchError, match="no variance to share out"):
         variance_partition(np.ones(N), {"a": A, "c": C}, DRAW)
-    with pytest.raises(WorkbenchError, match="too few to regress on 100 columns"):
+    with pytest.raises(WorkbenchError, match="too few to regress on 101 columns"):
         variance_partition(TARGET, {"a": A, "wide": RNG.normal(size=(N, 100))}, DRAW)
 
 

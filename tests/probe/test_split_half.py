@@ -72,6 +72,22 @@ def test_intervals_cover_and_one_direction_is_one() -> None:
     assert same.cosine == pytest.approx(1)
 
 
+def test_noise_that_both_values_share_is_no_direction() -> None:
+    """Fitted on the same questions, both directions would follow it."""
+    found = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        states, noise = rng.standard_normal((300, 24)), 2 * rng.standard_normal(300)
+        states -= states.mean(axis=0)
+        values = [states[:, feature] + noise for feature in (0, 1)]
+        targets = [Target(states, each - each.mean(), 20.0) for each in values]
+        compared = compare_directions(*targets, halvings=6, blocks=0, seed=seed)
+        found.append((compared.corrected.value, compared.cosine))
+    corrected, raw = np.mean(found, axis=0)
+    assert abs(corrected) < 0.15
+    assert raw > 0.15
+
+
 def test_values_that_are_noise_have_no_interval() -> None:
     rng = np.random.default_rng(0)
     first, _ = planted(0, cosine=0.0)

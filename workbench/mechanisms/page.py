@@ -11,19 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.mechanisms.outcomes import CANNOT_TELL
+from workbench.mechanisms.outcomes import CANNOT_TELL, OUTCOMES
 from workbench.mechanisms.record import MechanismRecord
 from workbench.mechanisms.work import Claim, Quantity, Work
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Page, Section
-from workbench.report.findings import Finding, Judgement
+from workbench.report.findings import Card, CardNumber, Finding, Judgement
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EFFECT, CONTROL = "measured", "control"
 NOT_KNOWN = "not known"
-ARXIV = "https://arxiv.org/abs/"
+_MOST_ON_CARD = 4
 
 
 def mechanism_page(
@@ -60,6 +59,7 @@ def mechanism_page(
             ("Published, and here", published_rows(work, records)),
         ],
         notes=(subject, *notes),
+        card=_card(work, records, subject),
         caveats=(*work.limits, *_reasons(work, records)),
         records={
             f"{work.name}.json": {
@@ -103,64 +103,91 @@ def _read_numbers(claim: Claim, work: Work, record: MechanismRecord) -> str:
     )
 
 
+def _card(work: Work, records: Sequence[MechanismRecord], subject: str) -> Card:
+    """Return the head of the page: how many claims have which verdict, and those of each."""
+    said = "; ".join(
+        f"{record.condition}: "
+        + ", ".join(f"{count} {outcome}" for outcome, count in _counted(work, record))
+        for record in records
+    )
+    first = records[0].outcomes(work)
+    numbers = [
+        CardNumber(claim.name.replace("_", " "), first[claim.name], records[0].condition)
+        for claim in work.claims
+    ]
+    return Card(f"Of {len(work.claims)} claims, {said}.", numbers[:_MOST_ON_CARD], subject)
+
+
+def _counted(work: Work, record: MechanismRecord) -> list[tuple[str, int]]:
+    found = [*record.outcomes(work).values()]
+    return [(outcome, found.count(outcome)) for outcome in OUTCOMES if outcome in found]
+
+
 def _figures(work: Work, records: Sequence[MechanismRecord], subject: str) -> list[Section]:
-    """Return a figure for each axis and condition, the verdicts said at the first."""
+    """Return a figure for each axis, the conditions side by side, with the verdicts that rest on
+    it.
+    """
     found = []
     for axis in dict.fromkeys(each.axis for each in work.quantities):
-        for record in records:
-            mine = [
-                each
-                for each in work.quantities
-                if each.axis == axis and each.name in record.estimates
-            ]
-            if not mine:
-                continue
-            figure = EstimateRows(
-                rows=[
-                    EstimateRow(
-                        CONTROL if each.control else EFFECT, each.label, record.estimates[each.name]
-                    )
-                    for each in mine
-                ],
-                axis=axis,
-                title=f"{axis}, {record.condition}",
-                caption=subject,
+        mine = [each for each in work.quantities if each.axis == axis]
+        rows = [
+            EstimateRow(record.condition, _row_name(each), record.estimates[each.name])
+            for each in mine
+            for record in records
+            if each.name in record.estimates
+        ]
+        if not rows:
+            continue
+        title = axis[:1].upper() + axis[1:]
+        figure = EstimateRows(rows=rows, axis=axis, title=title, caption=subject)
+        text = "Dots with 95 % intervals; a control shows what chance or another push does."
+        found.append(
+            Section(
+                title,
+                text if found else f"{work.test} {text}",
+                figure.figure(),
+                _file_name(axis),
+                _finding(work, mine, records),
             )
-            claims = [
-                claim for claim in work.claims if {*claim.needs} & {each.name for each in mine}
-            ]
-            found.append(
-                Section(
-                    f"{axis}, {record.condition}",
-                    work.test,
-                    figure.figure(),
-                    f"{_file_name(axis)}_{_file_name(record.condition)}",
-                    _finding(work, claims, mine, record),
-                )
-            )
+        )
     return found
 
 
-def _finding(
-    work: Work, claims: Sequence[Claim], shown: Sequence[Quantity], record: MechanismRecord
-) -> Finding:
+def _row_name(quantity: Quantity) -> str:
+    return f"control: {quantity.label}" if quantity.control else quantity.label
+
+
+def _finding(work: Work, shown: Sequence[Quantity], records: Sequence[MechanismRecord]) -> Finding:
+    """Return the verdicts that rest on the quantities ``shown``, and the numbers they read."""
     labels = {each.name: each.label for each in work.quantities}
-    judged = [
-        Judgement(
-            claim.sentence,
-            claim.judge(record.estimates),
-            [
-                f"{labels[name]}: {record.estimates[name]:.3f}"
-                if name in record.estimates
-                else f"{labels[name]}: not measured"
-                for name in claim.needs
-            ],
-            claim.rule,
-        )
-        for claim in claims
+    names = {each.name for each in shown}
+    judged, read = [], []
+    for claim in work.claims:
+        if not names & {*claim.needs}:
+            continue
+        read += [name for name in claim.needs if name in names and name not in read]
+        judged += [
+            Judgement(
+                f"{claim.sentence} ({record.condition})",
+                claim.judge(record.estimates),
+                [
+                    f"{labels[name]}: {record.estimates[name]:.3f}"
+                    if name in record.estimates
+                    else f"{labels[name]}: not measured"
+                    for name in claim.needs
+                ],
+                claim.rule,
+            )
+            for record in records
+        ]
+    numbers = [
+        f"{labels[name]}, {record.condition}: {record.estimates[name]:.2f}"
+        for name in read
+        for record in records
+        if name in record.estimates
     ]
-    text = "; ".join(f"{each.label} {record.estimates[each.name]:.2f}" for each in shown)
-    return Finding(f"{text}.", judged)
+    text = f"{'; '.join(numbers)}." if numbers else "No rule reads these numbers."
+    return Finding(text[:1].upper() + text[1:], judged)
 
 
 def _summary(work: Work, records: Sequence[MechanismRecord]) -> dict[str, Any]:
