@@ -157,13 +157,14 @@ class Partition:
     def __init__(self, target: Floats, columns: Mapping[str, Floats], fold: Rows | None) -> None:
         self._names = list(columns)
         self.known = self._known(columns)
-        sets = {frozenset(self._names), *(frozenset({name}) for name in self._names)}
-        sets |= {frozenset(self._names) - {name} for name in self._names}
+        every = frozenset(self._names)
+        # In one order, all predictors first: a refusal then always names the same columns.
+        sets = [every, *(each for n in self._names for each in (frozenset({n}), every - {n}))]
         self._fits = {
             chosen: CrossFit(
                 target, np.column_stack([columns[n] for n in self._names if n in chosen]), fold
             )
-            for chosen in sets
+            for chosen in dict.fromkeys(sets)
         }
 
     def _known(self, columns: Mapping[str, Floats]) -> Bools:
