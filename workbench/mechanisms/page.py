@@ -127,7 +127,7 @@ def _figures(work: Work, records: Sequence[MechanismRecord], subject: str) -> li
     """Return a figure for each axis, the conditions side by side, with the verdicts that rest on
     it.
     """
-    found = []
+    found: list[Section] = []
     for axis in dict.fromkeys(each.axis for each in work.quantities):
         mine = [each for each in work.quantities if each.axis == axis]
         rows = [
