@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.plots.theme import BLUE, GREEN, GREY, LIGHT, ORANGE, PURPLE, RED, apply_theme, safe
+from workbench.plots.panel_grid import PanelGrid
+from workbench.plots.theme import BLUE, GREEN, GREY, LIGHT, ORANGE, PURPLE, RED, safe
 
-_PER_ROW = 2
 _COLOURS = (BLUE, ORANGE, GREEN, GREY, PURPLE, RED)
 _PANEL_HEIGHT = 290
 _MARKED = 8
@@ -66,22 +65,13 @@ class CurvePanels:
 
     def figure(self) -> go.Figure:
         """Draw the panels, two in a row, with one legend entry a group."""
-        columns = min(_PER_ROW, len(self.panels))
-        rows = -(-len(self.panels) // columns)
-        figure = make_subplots(
-            rows=rows,
-            cols=columns,
-            shared_xaxes=True,
-            shared_yaxes=True,
-            subplot_titles=[safe(title) for title in self.panels],
-            horizontal_spacing=0.05,
-            vertical_spacing=0.16 / rows,
-        )
+        grid = PanelGrid([*self.panels], _PANEL_HEIGHT)
+        figure = grid.start()
         groups = dict.fromkeys(curve.group for each in self.panels.values() for curve in each)
         look = {group: _COLOURS[at % len(_COLOURS)] for at, group in enumerate(groups)}
         shown = set[str]()
         for number, curves in enumerate(self.panels.values()):
-            place = {"row": number // columns + 1, "col": number % columns + 1}
+            place = grid.place(number)
             for curve in curves:
                 figure.add_trace(
                     go.Scatter(
@@ -100,24 +90,9 @@ class CurvePanels:
             for level in self.levels:
                 # After the curves: plotly draws no line into a panel that is still empty.
                 figure.add_hline(level, line={"color": LIGHT, "width": 1}, layer="below", **place)
-        apply_theme(
-            figure,
-            title=self.title,
-            caption=self.caption,
-            x="",
-            y="",
-            height=_PANEL_HEIGHT * rows + 150,
-        )
-        for column in range(1, columns + 1):
-            # The last row may be shorter: each column's lowest panel carries its axis.
-            lowest = {"row": -(-(len(self.panels) - column + 1) // columns), "col": column}
-            figure.update_xaxes(
-                title_text=self.x, title_font_color=GREY, showticklabels=True, **lowest
-            )
-        figure.update_yaxes(title_text=self.y, title_font_color=GREY, col=1)
+        grid.finish(figure, title=self.title, caption=self.caption, x=self.x, y=self.y)
         if len(self.layers) <= _MARKED:
             figure.update_xaxes(tickvals=np.asarray(self.layers).tolist())
         if self.y_range is not None:
             figure.update_yaxes(range=self.y_range)
-        figure.update_layout(margin_t=figure.layout.margin.t + 24)
         return figure

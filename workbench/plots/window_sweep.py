@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import IntervalCurve
-from workbench.plots.theme import BLUE, GREY, ORANGE, Style, add_curve, apply_theme, safe
+from workbench.plots.panel_grid import PanelGrid
+from workbench.plots.theme import BLUE, GREY, ORANGE, Style, add_curve, safe
 
-_PER_ROW = 2
 _PANEL_HEIGHT = 280
 _EFFECT = Style(BLUE, "solid", "circle")
 _CONTROL = Style(ORANGE, "dash", "diamond")
@@ -62,20 +61,11 @@ class WindowSweep:
 
     def figure(self) -> go.Figure:
         """Draw the panels, two in a row, on one scale."""
-        columns = min(_PER_ROW, len(self.panels))
-        rows = -(-len(self.panels) // columns)
-        figure = make_subplots(
-            rows=rows,
-            cols=columns,
-            shared_xaxes=True,
-            shared_yaxes="all",
-            subplot_titles=[safe(name) for name in self.panels],
-            horizontal_spacing=0.05,
-            vertical_spacing=0.16 / rows,
-        )
+        grid = PanelGrid([*self.panels], _PANEL_HEIGHT, "all")
+        figure = grid.start()
         middle = np.asarray(self.firsts) + (self.width - 1) / 2
         for number, panel in enumerate(self.panels.values()):
-            place = {"row": number // columns + 1, "col": number % columns + 1}
+            place = grid.place(number)
             drawn = go.Figure()
             if panel.control is not None:
                 name = "as many other tokens"
@@ -85,23 +75,11 @@ class WindowSweep:
                 trace.showlegend = number == 0 and trace.showlegend is not False
                 figure.add_trace(trace, **place)
             figure.add_hline(0, line={"color": GREY, "width": 1}, layer="below", **place)
-        apply_theme(
+        grid.finish(
             figure,
             title=self.title,
             caption=self.caption,
-            x="",
-            y="",
-            height=_PANEL_HEIGHT * rows + 150,
+            x=f"middle of the window of {self.width} layers",
+            y=safe(self.unit),
         )
-        for column in range(1, columns + 1):
-            # The last row may be shorter: each column's lowest panel carries its axis.
-            lowest = {"row": -(-(len(self.panels) - column + 1) // columns), "col": column}
-            figure.update_xaxes(
-                title_text=f"middle of the window of {self.width} layers",
-                title_font_color=GREY,
-                showticklabels=True,
-                **lowest,
-            )
-        figure.update_yaxes(title_text=safe(self.unit), title_font_color=GREY, col=1)
-        figure.update_layout(margin_t=figure.layout.margin.t + 24)
         return figure

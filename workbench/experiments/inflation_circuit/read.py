@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from workbench.arrays import Bools, Floats, Rows
-from workbench.bottleneck.ceiling_ablation import ablate_sets
 from workbench.bottleneck.ceiling_writers import (
     GRADIENT,
     Reference,
@@ -33,6 +32,7 @@ from workbench.bottleneck.ceiling_writers import (
 from workbench.bottleneck.writer_sets import WriterSet, largest_writers, random_sets
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.ablated_parts import ablate_in_parts
 from workbench.experiments.text_bottleneck.ceiling_sets import writers_table
 from workbench.experiments.text_bottleneck.conditions import ModelCondition, model_in
 from workbench.experiments.text_bottleneck.number_reader import NumberReader
@@ -149,7 +149,9 @@ def read_inflation(
             (TRAINED, corrected, chosen),
             (HELD_OUT, held_out, chosen),
         ):
-            found = _ablate(reader, stage, name, rows, used, reference)
+            found = ablate_in_parts(
+                reader, stage, name, rows, [one.writers for one in used], reference
+            )
             stage.save_tensors(name, found.tensors)
             stage.save_table(name, found.table)
     stage.save_tensors(ATTRIBUTED, part.tensors)
@@ -204,31 +206,6 @@ def choose_sets(writers: Sequence[Site], scores: Floats, rng: np.random.Generato
 
 def _others(every: WriterSet, some: WriterSet) -> WriterSet:
     return tuple(at for at in every if at not in set(some))
-
-
-def _ablate(
-    reader: NumberReader,
-    stage: StageStore,
-    name: str,
-    rows: Rows,
-    sets: Sequence[RoleSet],
-    reference: Reference,
-) -> Part:
-    """Return the distributions [rows, 1 + sets, values], batch by batch."""
-    trie = reader.context.scale_tokens.trie
-
-    def compute(batch: Rows) -> Part:
-        found = ablate_sets(
-            reader.at_number(rows[batch], trie),
-            writers_of(reader.lm),
-            [one.writers for one in sets],
-            reference,
-            trie,
-            tokens_per_forward=reader.budget,
-        )
-        return Part(pd.DataFrame({ROW: rows[batch]}), {"distribution": found})
-
-    return run_parts(stage, reader.batches(rows), compute, f"ablating writers: {name}")
 
 
 def _sets_table(sets: Sequence[RoleSet]) -> pd.DataFrame:

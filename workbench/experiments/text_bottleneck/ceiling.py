@@ -13,7 +13,6 @@ sets are tested on the whole scale. On some held-out questions every size has it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +21,7 @@ import pandas as pd
 
 from workbench.arrays import Rows
 from workbench.bottleneck.ceiling import ceiling_margin, contenders, find_ceiling
-from workbench.bottleneck.ceiling_ablation import ablate_sets
 from workbench.bottleneck.ceiling_writers import (
-    Reference,
     attribute_margin,
     forwards_of,
     mean_of_tokens,
@@ -32,8 +29,8 @@ from workbench.bottleneck.ceiling_writers import (
 )
 from workbench.elicit.trie import cut_trie
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.ablated_parts import ablate_in_parts
 from workbench.experiments.text_bottleneck.ceiling_sets import (
-    AblatedSet,
     choose_sets,
     sets_table,
     writers_table,
@@ -112,7 +109,14 @@ def find_writers(
         sets = choose_sets(writers, part.tensors, rng)
         for name, number in ((DOSES, count.doses), (TOLD, count.told)):
             used = [one for one in sets if name == DOSES or one.told]
-            tested = _ablate(reader, stage, name, spread_rows(split.test, number), used, reference)
+            tested = ablate_in_parts(
+                reader,
+                stage,
+                name,
+                spread_rows(split.test, number),
+                [one.writers for one in used],
+                reference,
+            )
             stage.save_tensors(name, tested.tensors)
             stage.save_table(name, tested.table)
         forwards = forwards_of(inputs, small.tree)
@@ -126,28 +130,3 @@ def find_writers(
         "nodes": small.tree.size + 1,
         "forwards": forwards,
     }
-
-
-def _ablate(
-    reader: NumberReader,
-    stage: StageStore,
-    name: str,
-    rows: Rows,
-    sets: Sequence[AblatedSet],
-    reference: Reference,
-) -> Part:
-    """Return the distributions [rows, 1 + sets, values] of held-out questions, batch by batch."""
-    trie = reader.context.scale_tokens.trie
-
-    def compute(batch: Rows) -> Part:
-        found = ablate_sets(
-            reader.at_number(rows[batch], trie),
-            writers_of(reader.lm),
-            [one.writers for one in sets],
-            reference,
-            trie,
-            tokens_per_forward=reader.budget,
-        )
-        return Part(pd.DataFrame({ROW: rows[batch]}), {"distribution": found})
-
-    return run_parts(stage, reader.batches(rows), compute, f"ablating writers: {name}")
