@@ -193,7 +193,8 @@ def plan_whole(
 
 
 def _values(plan: Plan, layer: StreamShape) -> dict[str, Any]:
-    placed, found = plan.chosen, {}
+    placed = plan.chosen
+    found: dict[str, Any] = {}
     taken = placed.seconds or {}
     of_layer = plan.formats.layer(plan.shape)
     total = {"passes": 0, "tokens": 0.0}
