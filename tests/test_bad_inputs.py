@@ -20,13 +20,15 @@ TEACH = (
     "group_size, calibration_fraction, head, batch_size, gradient_accumulation_steps, checkpoint_steps"
 )
 GROUPS = (
-    "model, questions, elicit, probe, teach, patch, measure, bootstrap_resamples, seed, trainings"
+    "model, questions, elicit, probe, teach, patch, attribution, "
+    "measure, bootstrap_resamples, seed, trainings"
 )
 WHOLE, NUMBER = "it must be a whole number, not", "it must be a number, not"
 COMMA = "has a comma, or nothing, where a name belongs; name some by commas, as a,b."
 DOUBT = "log, brier, log-free, grpo, rloo, log-whole, tokenised-brier"
 PARTS = (
-    "sweep, map, record, lens, growth, memory, libraries loop, transformer-lens, nnsight, pyvene"
+    "sweep, map, knockout, texts, record, lens, growth, memory, libraries loop, transformer-lens, "
+    "nnsight, pyvene"
 )
 
 # One setting, as --set reads it -> what is wrong with it.

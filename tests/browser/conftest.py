@@ -12,9 +12,11 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The browser; tests are skipped where none is installed."""
+    """The browser; tests are skipped where none is installed. Its driver runs an event loop in this
+    thread, so it ends before tests that must have none.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed")
     api = pytest.importorskip("playwright.sync_api")

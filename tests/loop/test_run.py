@@ -103,7 +103,7 @@ def test_format_and_numbers_are_the_configured_ones(context: Run) -> None:
     assert context.scale_tokens.trie.values == tuple(range(101))
     config = RunConfig.model_validate({"elicit": {"format": "tarot"}})
     with pytest.raises(
-        WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of digit"
+        WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of delegate"
     ):
         _ = Run(config, context.store, context.figures).fmt
 

@@ -92,8 +92,11 @@ def test_a_text_that_states_nothing_and_a_slope_that_stays_low_are_said(context:
 
 def test_finished_stages_have_seconds_and_the_others_what_they_will_add(context: Run) -> None:
     steps = stage_steps(context, results(np.array([0.9, 1.0])))
+    assert [step.name for step in steps] == ["questions", "answer", "teach"]
+    context.keys.update(dict.fromkeys(STAGE_TEXTS, "key"))
+    steps = stage_steps(context, results(np.array([0.9, 1.0])))
     assert [step.name for step in steps] == list(STAGE_TEXTS)
-    assert [step.seconds for step in steps] == [1.25, 1.25, *[None] * 8]
+    assert [step.seconds for step in steps] == [1.25, 1.25, *[None] * (len(STAGE_TEXTS) - 2)]
     assert steps[1].text == "6 answers, 46.2 % right, 2 could not be graded"
     assert steps[2].text == STAGE_TEXTS["elicit"].adds
 
