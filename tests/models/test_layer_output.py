@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 import torch
 
@@ -63,3 +65,17 @@ def test_a_list_stays_a_list() -> None:
     assert isinstance(changed, list)
     assert changed[0] is new
     assert changed[1] is more
+
+
+class NamedOutput(NamedTuple):
+    states: torch.Tensor
+    more: object
+
+
+def test_a_named_tuple_keeps_its_names() -> None:
+    states, more = torch.zeros(1, 2, 3), object()
+    new = torch.ones(1, 2, 3)
+    changed = with_hidden(NamedOutput(states, more), new)
+    assert isinstance(changed, NamedOutput)
+    assert changed.states is new
+    assert changed.more is more

@@ -60,6 +60,19 @@ def test_scores_are_the_effects_of_small_changes(
     assert found.largest(1)[0] == edges[int(found.scores.abs().mean(dim=0).argmax())]
 
 
+@pytest.mark.parametrize("family", ["llama", "olmo2", "gpt_neox"])
+def test_scores_of_what_an_mlp_is_given_are_those_of_the_mlp(
+    make_tiny: MakeTiny, family: str
+) -> None:
+    """olmo2 gives its MLP the stream itself, which goes on beside it."""
+    lm, other = nearly_alike(make_tiny, family)
+    base, donor = ModelInputs(lm, PROMPTS, ENDS), ModelInputs(other, PROMPTS, ENDS[:, :1])
+    edges = [(Site(0, "mlp_out"), Site(2, part)) for part in ("mlp_in", "mlp_out")]
+    found = score_edges(base, donor, edges, METRIC, tokens_per_forward=BUDGET).scores
+    assert float(found.abs().max()) > 1e-9
+    torch.testing.assert_close(found[:, 0], found[:, 1], rtol=1e-6, atol=0)
+
+
 def test_chosen_edges_are_those_of_all_pairs(tiny_lm: LanguageModel) -> None:
     base = ModelInputs(tiny_lm, PROMPTS, ENDS)
     donor = ModelInputs(tiny_lm, [row[::-1] for row in PROMPTS], ENDS[:, :1])

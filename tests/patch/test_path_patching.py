@@ -190,6 +190,22 @@ def test_paths_into_the_mlp_and_small_passes(
             )
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma2", "olmo2", "gpt_neox", "granite", "gpt2"])
+def test_paths_into_what_an_mlp_is_given_are_those_into_the_mlp(
+    make_tiny: MakeTiny, family: str
+) -> None:
+    """What an MLP adds follows from what it is given alone; olmo2 gives it the stream itself."""
+    lm = make_tiny(family)
+    senders = [Site(0, "mlp_out"), Site(1, "head_out", 2)]
+    receivers = [Site(2, "mlp_in"), Site(2, "mlp_out")]
+    found = path_effects(
+        *runs(lm, same_token=True), senders, receivers, METRIC, tokens_per_forward=BUDGET
+    ).effects
+    size = float(found.abs().max())
+    assert size > 1e-4
+    torch.testing.assert_close(found[..., 0], found[..., 1], rtol=1e-3, atol=1e-4 * size)
+
+
 def test_paths_from_neurons_and_into_queries(
     tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,6 +389,7 @@ def test_tuned_states_into_the_base_model(make_tiny: MakeTiny) -> None:
         (Site(0, "key", 2), Site(2, "attn_out"), "Head 2 does not exist; the model has key-value"),
         (Site(0, "neuron", 60, 5), Site(2, "attn_out"), "Neuron 64 does not exist"),
         (Site(0, "value", 1), Site(2, "attn_out"), "adds nothing to the stream itself"),
+        (Site(0, "mlp_in"), Site(2, "attn_out"), "name the mlp_out it goes into"),
         (Site(0, "mlp_out"), Site(2, "query", 1), "reads its own token alone"),
     ],
 )

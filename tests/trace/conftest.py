@@ -8,21 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.uneven_rows import ROWS
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
 from workbench.trace import COMPONENTS, Branch, Patch, Site
 from workbench.trace.checks import site_width
 
-ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
-MIXED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 5}
-OVERRIDES: dict[str, dict[str, Any]] = {
-    "mistral": {"sliding_window": 5},
-    "gemma2": MIXED,
-    "gemma3_text": MIXED,
-    "gpt_oss": MIXED,
-    "cohere2": {**MIXED, "logit_scale": 1.0},
-    "granite": {"residual_multiplier": 0.3},
-}
 # Attention, MLP (as added to the stream), output projection and the factor on what is added, apart
 # from the table of rows.
 PARTS = {

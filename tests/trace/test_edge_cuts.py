@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.support.tiny_models import EAGER, LOOPED
+from tests.support.uneven_rows import LENGTHS, OVERRIDES, ROWS, TREE, some_logits
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace import (
@@ -17,7 +18,6 @@ from workbench.trace import (
     Branch,
     Patch,
     Site,
-    TokenTree,
     loop_branches,
     patch_branches,
 )
@@ -29,17 +29,6 @@ from workbench.trace.layout import pad_prompts
 from workbench.trace.suffix import cache_common_prefix
 
 MakeTiny = Callable[..., LanguageModel]
-ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
-LENGTHS = torch.tensor([10, 4, 7])
-TREE = TokenTree((40, 41, 42), (-1, 0, -1))
-MIXED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 5}
-OVERRIDES: dict[str, dict[str, Any]] = {
-    "mistral": {"sliding_window": 5},
-    "gemma2": MIXED,
-    "gemma3_text": MIXED,
-    "gpt_oss": MIXED,
-    "cohere2": {**MIXED, "logit_scale": 1.0},
-}
 FAMILIES = (
     "llama",
     "mistral",
@@ -54,10 +43,6 @@ FAMILIES = (
 )
 ATTENTION = {"gpt2": "attn", "gpt_neox": "attention"}
 HIDDEN = -1e30
-
-
-def some_logits(logits: torch.Tensor) -> torch.Tensor:
-    return logits[:, :50].float()
 
 
 def knockout(

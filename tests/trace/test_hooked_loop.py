@@ -6,24 +6,17 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from tests.support.uneven_rows import LENGTHS, ROWS, TREE, some_logits
 from workbench.models import LanguageModel
 from workbench.trace import (
     Branch,
     Patch,
     Site,
-    TokenTree,
     hooked_loop,
     loop_branches,
 )
 
 MakeTiny = Callable[..., LanguageModel]
-ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
-LENGTHS = torch.tensor([10, 4, 7])
-TREE = TokenTree((40, 41, 42), (-1, 0, -1))
-
-
-def some_logits(logits: torch.Tensor) -> torch.Tensor:
-    return logits[:, :50].float()
 
 
 def number_branches() -> list[Branch]:

@@ -8,13 +8,13 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.support.tiny_models import EAGER, PACKABLE
+from tests.support.uneven_rows import LENGTHS, OVERRIDES, ROWS, TREE, some_logits
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace import (
     Branch,
     Patch,
     Site,
-    TokenTree,
     branch_groups,
     loop_branches,
     patch_branches,
@@ -22,18 +22,6 @@ from workbench.trace import (
 )
 
 MakeTiny = Callable[..., LanguageModel]
-ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
-LENGTHS = torch.tensor([10, 4, 7])
-TREE = TokenTree((40, 41, 42), (-1, 0, -1))
-MIXED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 5}
-OVERRIDES: dict[str, dict[str, Any]] = {
-    "mistral": {"sliding_window": 5},
-    "gemma2": MIXED,
-    "gemma3_text": MIXED,
-    "gpt_oss": MIXED,
-    "cohere2": {**MIXED, "logit_scale": 1.0},
-    "granite": {"residual_multiplier": 0.3},
-}
 CASES = [
     (family, OVERRIDES.get(family, {}), attention)
     for family in PACKABLE
@@ -55,10 +43,6 @@ ORACLES = [
     "gpt_neox",
     "cohere2",
 ]
-
-
-def some_logits(logits: torch.Tensor) -> torch.Tensor:
-    return logits[:, :50].float()
 
 
 def random_patch(site: Site, positions: torch.Tensor, seed: int, mode: Any = "replace") -> Patch:

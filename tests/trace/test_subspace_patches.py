@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
 from tests.support.recurrent_models import build_recurrent
+from tests.support.uneven_rows import LENGTHS, MIXED, ROWS
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
 from workbench.trace import (
@@ -30,10 +31,7 @@ from workbench.trace import (
 from workbench.trace.checks import site_width
 
 MakeTiny = Callable[..., LanguageModel]
-ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
-LENGTHS = torch.tensor([10, 4, 7])
 TREE = TokenTree((40, 41), (-1, 0))
-MIXED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 5}
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2}
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {},

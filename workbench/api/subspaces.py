@@ -29,7 +29,7 @@ from workbench.plots.swapped_subspaces import SwappedSubspaces, SwapRow
 from workbench.questions import prompt_text
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD, RESAMPLES
 from workbench.subspaces.find import SplitPrompts, find_subspaces
-from workbench.subspaces.result import PLACEBOS, FoundSubspace
+from workbench.subspaces.result import PLACEBOS, FoundSubspace, require_placebos
 from workbench.subspaces.rotation import Boundless
 from workbench.subspaces.search import SearchSettings, require_rank
 from workbench.subspaces.variable import Variable
@@ -126,11 +126,7 @@ def find_subspace(
     graded, settings = asked.graded, settings or SearchSettings()
     lm = asked.lm if tuned is None else tuned
     ranks = [rank] if isinstance(rank, int | Boundless) else list(rank)
-    if {*placebos} != {*PLACEBOS}:
-        raise WorkbenchError(
-            "A subspace is not searched without its placebos, because any search finds something: "
-            "leave placebos out, which measures all of them."
-        )
+    require_placebos(placebos)
     require_layer(lm, layer)
     for each in ranks:
         require_rank(each, lm.width)

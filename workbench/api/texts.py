@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from workbench.api.control_names import RANDOM_VECTOR, site_number
 from workbench.api.donor_match import cuts_alike, require_sites
 from workbench.api.donors import Donor, ModelPrompts, RecordedDonor, open_donor, written_states
 from workbench.api.grid import Grid, make_grid
@@ -163,7 +164,7 @@ def generate_texts(
             sampling.require_seeds(len(grid.cells) * (1 + controls))
         values, noise, added = _values(lm, encoded, source, places, grid, tokens_per_forward, seed)
         with run_as_named(lm):
-            conditions = {"donor": values} | ({"random_vector": noise} if controls else {})
+            conditions = {"donor": values} | ({RANDOM_VECTOR: noise} if controls else {})
             branches = [
                 (condition, str(label), _branch(cell_sites, places, states, added, held))
                 for condition, states in conditions.items()
@@ -211,12 +212,14 @@ def _values(
     values: States = {}
     noise: States = {}
     added = False
-    for index, site in enumerate(grid.sites):
+    for site in grid.sites:
         mine = None if theirs is None else theirs[site]
         values[site], mode = written_states(donor, own[site], mine)
         added = mode == "add"
         reference = torch.zeros_like(own[site]) if added else own[site]
-        noise[site] = matched_noise(reference, values[site].to(reference), seed + index)
+        noise[site] = matched_noise(
+            reference, values[site].to(reference), seed + site_number(lm, site)
+        )
     return values, noise, added
 
 

@@ -58,7 +58,8 @@ def most_probable(lm: LanguageModel, scores: Tensor | None = None) -> Pick:
     def pick(final: Tensor, rows: Tensor, step: int) -> Tensor:
         logits = unembed(lm, final)
         if scores is not None:
-            scores[moved(rows, scores.device), step + 1] = largest_log_probability(logits)
+            best = moved(largest_log_probability(logits), scores.device)
+            scores[moved(rows, scores.device), step + 1] = best
         return logits.argmax(dim=-1)
 
     return pick

@@ -84,7 +84,9 @@ def in_place_of(output: Any, new: torch.Tensor, streams: Streams = "one") -> Any
     if streams != "one" and old.dim() == 4:
         new = parted(new, old.shape[-1], streams)
     if isinstance(output, tuple):
-        return (new, *output[1:])
+        rebuilt = (new, *output[1:])
+        # A named tuple, of which the layer's caller may ask by name.
+        return type(output)(*rebuilt) if hasattr(output, "_fields") else rebuilt
     return [new, *output[1:]] if isinstance(output, list) else new
 
 

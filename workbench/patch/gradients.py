@@ -47,10 +47,6 @@ def gradient_times_difference(
                 # A view, because only a tensor inside the graph has its hooks called whatever the
                 # backward is asked for.
                 hidden = leaves[0].view_as(leaves[0])
-            if at[1] == "mlp_in":
-                # The tensor may be the stream, or what the attention reads too; a view of it is on
-                # the MLP's path alone.
-                hidden = hidden.view_as(hidden)
             if at in donors:
                 base = seen(lm, at, hidden, batch.columns)
                 difference = donors.pop(at).to(base.device) - base

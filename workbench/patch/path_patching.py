@@ -113,7 +113,7 @@ def read_at(lm: LanguageModel, site: Site) -> Site:
     """Return the stream a receiver reads, as a site."""
     if site.component in ("attn_out", "head_out", *PROJECTIONS):
         return Site(site.layer, "resid_pre")
-    if site.component in ("mlp_out", "neuron"):
+    if site.component in ("mlp_in", "mlp_out", "neuron"):
         return Site(
             site.layer, "resid_pre" if missing_component_reason(lm, "resid_mid") else "resid_mid"
         )
@@ -209,9 +209,10 @@ def require_edges(base: ModelInputs, donor: ModelInputs, edges: Sequence[Edge]) 
     for site in dict.fromkeys(site for edge in edges for site in edge):
         require_site(base.lm, site)
     for sender in dict.fromkeys(sender for sender, _ in edges):
-        if sender.component in PROJECTIONS:
+        if sender.component in (*PROJECTIONS, "mlp_in"):
+            into = "mlp_out" if sender.component == "mlp_in" else "head_out"
             raise WorkbenchError(
-                f"{sender} adds nothing to the stream itself; name the head_out it goes into as "
+                f"{sender} adds nothing to the stream itself; name the {into} it goes into as "
                 "sender."
             )
     sent, reached = base.positions.unbind(dim=1)

@@ -19,11 +19,10 @@ import torch
 from torch import Tensor
 
 from workbench.elicit.baselines.sampling import Draw
-from workbench.elicit.greedy import largest_log_probability
+from workbench.elicit.greedy import most_probable
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.moved_bytes import moved
-from workbench.models.unembed import unembed
 from workbench.patch.text_branches import UNPATCHED, Entry
 
 
@@ -111,11 +110,7 @@ class Greedy:
     def __call__(self, final: Tensor, rows: Tensor, step: int) -> Tensor:
         """Return the most probable tokens [live]; see :class:`Choice`."""
         with torch.no_grad():
-            logits = unembed(self.lm, final)
-        self.chosen[moved(rows, self.chosen.device), step + 1] = moved(
-            largest_log_probability(logits), self.chosen.device
-        )
-        return moved(logits.argmax(dim=-1), rows.device)
+            return moved(most_probable(self.lm, self.chosen)(final, rows, step), rows.device)
 
 
 def choice_of(

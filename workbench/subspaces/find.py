@@ -22,7 +22,13 @@ from workbench.patch.effects import Sweep, following
 from workbench.patch.inputs import ModelInputs
 from workbench.patch.metrics import Metric
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD, RESAMPLES
-from workbench.subspaces.result import PLACEBOS, FoundSubspace, Placebos, SwapMeasures
+from workbench.subspaces.result import (
+    PLACEBOS,
+    FoundSubspace,
+    Placebos,
+    SwapMeasures,
+    require_placebos,
+)
 from workbench.subspaces.rotation import Boundless
 from workbench.subspaces.search import SearchSettings, require_rank, search_subspace
 from workbench.subspaces.swapped_readings import SwappedReadings
@@ -108,13 +114,7 @@ def find_subspaces(
             searched, a layer the model lacks, numbers of questions that differ, models of different
             shape, and another variable of another base rate.
     """
-    missing = [name for name in PLACEBOS if name not in placebos]
-    if missing or len(placebos) != len(PLACEBOS):
-        raise WorkbenchError(
-            "A subspace is not searched without its placebos, because any search finds something; "
-            f"{f'{missing[0]} is missing' if missing else 'some are unknown'}: leave placebos out, "
-            "which measures all of them."
-        )
+    require_placebos(placebos)
     _require(prompts, random_model, variable, other, layer, ranks)
     settings = settings or SearchSettings()
     bounds = (tokens_per_forward, settings.seed, resamples)

@@ -18,7 +18,7 @@ well as the direction that is read (Makelov et al. 2023, arXiv 2311.17030).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import pandas as pd
@@ -53,6 +53,21 @@ class Placebos:
 
 
 PLACEBOS = tuple(each.name for each in fields(Placebos))
+
+
+def require_placebos(placebos: Sequence[str]) -> None:
+    """Refuse a search without all placebos.
+
+    Raises:
+        WorkbenchError: for any that is left out or unknown.
+    """
+    missing = [name for name in PLACEBOS if name not in placebos]
+    if missing or len(placebos) != len(PLACEBOS):
+        raise WorkbenchError(
+            "A subspace is not searched without its placebos, because any search finds something; "
+            f"{f'{missing[0]} is missing' if missing else 'some are unknown'}: leave placebos out, "
+            "which measures all of them."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,15 +53,16 @@ def first_tokens(
     ``positions`` [rows, patches] are those of all patches, checked before; ``rows`` names theirs,
     if they are not all.
     """
-    firsts, at = [], 0
-    for branch in branches:
-        count = len(patches_of(branch))
-        places = [positions[:, at : at + count].cpu()]
-        queries = [each.queries.long().cpu() for each in knockouts_of(branch)]
-        places += queries if rows is None else [tokens[rows.cpu()] for tokens in queries]
-        firsts.append(torch.cat(places, dim=1).amin(dim=1))
-        at += count
-    return torch.stack(firsts, dim=1)
+    owner = [number for number, branch in enumerate(branches) for _ in patches_of(branch)]
+    index = torch.as_tensor(owner, dtype=torch.long).expand(len(positions), -1)
+    firsts = torch.full((len(positions), len(branches)), torch.iinfo(torch.long).max)
+    firsts.scatter_reduce_(1, index, positions.long().cpu(), "amin")
+    for number, branch in enumerate(branches):
+        for knockout in knockouts_of(branch):
+            queries = knockout.queries.long().cpu()
+            mine = queries if rows is None else queries[rows.cpu()]
+            firsts[:, number] = torch.minimum(firsts[:, number], mine.amin(dim=1))
+    return firsts
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +107,12 @@ def branch_columns(
         late: let a branch begin at the layer of its first patch or cut; else all begin at the first
             layer.
     """
-    patches = tuple(patch for branch in branches for patch in patches_of(branch))
-    bounds = (0, *accumulate(len(patches_of(branch)) for branch in branches))
+    parts = [patches_of(branch) for branch in branches]
     pad = prompts.columns - prompts.lengths
     firsts = first_tokens(branches, positions, rows).to(pad.device)
     return BranchColumns(
-        patches,
-        bounds,
+        tuple(patch for part in parts for patch in part),
+        (0, *accumulate(map(len, parts))),
         rows,
         positions.to(pad.device) + pad[:, None],
         (firsts + pad[:, None]).clamp(max=prompts.columns - 1),

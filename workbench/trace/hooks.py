@@ -38,7 +38,8 @@ def hooked(
 ) -> Iterator[None]:
     """Pass the tensor at each (layer, component) in ``transforms`` through its transform.
 
-    What the transform sees is not yet multiplied by the place's ``scale``.
+    What the transform sees is not yet multiplied by the place's ``scale``. At ``mlp_in`` it is a
+    view, on the MLP's path alone, so that a gradient with respect to it is too.
     """
     # Where the MLP reads the stream as it is, resid_mid and mlp_in are inputs of one module, and
     # the stream comes first.
@@ -49,7 +50,9 @@ def hooked(
             if place.side == "output":
                 handle = place.module.register_forward_hook(_output_hook(transform, place.streams))
             else:
-                narrow = _first_input(transform, component == "resid_mid", place.streams)
+                # What an MLP is given may be the stream, or what the attention reads too.
+                change = _of_view(transform) if component == "mlp_in" else transform
+                narrow = _first_input(change, component == "resid_mid", place.streams)
                 hook = _input_hook(narrow)
                 handle = place.module.register_forward_pre_hook(hook, with_kwargs=True)
             stack.callback(handle.remove)
@@ -124,6 +127,10 @@ def _input_hook(narrow: Narrow) -> Callable[[nn.Module, Any, Any], Any]:
         return narrow(args, kwargs)
 
     return for_this_task(hook)
+
+
+def _of_view(transform: Transform) -> Transform:
+    return lambda hidden: transform(hidden.view_as(hidden))
 
 
 def _first_input(transform: Transform, in_place: bool, streams: Streams) -> Narrow:
