@@ -29,7 +29,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.preprocessing import SplineTransformer
 
 from workbench.arrays import Bools, Floats, Rows
 from workbench.errors import WorkbenchError
@@ -211,6 +210,8 @@ def _share(values: Floats, error: Floats) -> float:
 
 def _spline(given: Floats) -> Floats:
     """Return the columns [n, k] of a cubic spline of ``given`` [n] with knots at its quantiles."""
+    from sklearn.preprocessing import SplineTransformer
+
     spline = SplineTransformer(
         n_knots=KNOTS, degree=3, knots="quantile", extrapolation="linear", include_bias=False
     )
