@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.measure import Estimate, IntervalCurve, flat_summary
+from workbench.measure.interval import summarise_null
 
 NAN = float("nan")
 
@@ -53,3 +54,10 @@ def test_a_curve_known_at_some_points_is_blank_at_the_others() -> None:
     assert np.array_equal(spread.value, [1, np.nan, 2], equal_nan=True)
     assert np.array_equal(spread.low, [0, np.nan, 1], equal_nan=True)
     assert np.array_equal(spread.high, [2, np.nan, 3], equal_nan=True)
+
+
+def test_a_null_is_its_mean_and_the_middle_of_its_values() -> None:
+    found = summarise_null([*np.arange(101.0), NAN], 7)
+    assert (found.value, found.n) == (50, 7)
+    assert (found.low, found.high) == (pytest.approx(2.5), pytest.approx(97.5))
+    assert np.isnan(summarise_null([NAN, NAN], 7).value)

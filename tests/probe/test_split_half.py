@@ -5,12 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from workbench.errors import WorkbenchError
-from workbench.probe.split_half import (
-    Target,
-    centred_within,
-    compare_directions,
-    cosine_of,
-)
+from workbench.probe.split_half import Target, compare_directions, cosine_of
 
 
 def planted(
@@ -96,11 +91,6 @@ def test_values_that_are_noise_have_no_interval() -> None:
     found = compare_directions(first, nothing, halvings=6, blocks=12, seed=0)
     assert abs(found.second.value) < 0.15
     assert np.isnan(found.corrected.low)
-
-
-def test_means_of_groups_are_taken_out() -> None:
-    values = centred_within([[1.0, 2.0], [3.0, 6.0], [5.0, 5.0]], ["a", "a", "b"])
-    np.testing.assert_array_equal(values, [[-1, -2], [1, 2], [0, 0]])
 
 
 def test_what_cannot_be_compared() -> None:

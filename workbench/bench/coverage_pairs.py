@@ -23,9 +23,7 @@ from workbench.measure.residual import ResidualAuroc2, residual_discrimination
 from workbench.measure.variance_partition import Partition, names_of, variance_partition
 
 RESIDUALS = ("residual.first", "residual.second", "residual_within.first", "residual_within.second")
-PARTS = tuple(
-    f"partition.{name}" for name in names_of({"first": np.zeros(0), "second": np.zeros(0)})
-)
+PARTS = tuple(f"partition.{name}" for name in names_of(("first", "second")))
 PAIR_MEASURES = (*RESIDUALS, *PARTS)
 MOST_STEPS = 50
 

@@ -53,6 +53,21 @@ def right_answers(context: Run, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     return correct.to_numpy(dtype=bool)
 
 
+def answer_likelihoods(context: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean log-probability of the tokens of the run's answers to ``rows``.
+
+    Raises:
+        WorkbenchError: for answers that came from a file, of which none is known.
+    """
+    answered = context.stage("answer").table("answers").set_index(ROW)
+    if "log_probability" not in answered:
+        raise WorkbenchError(
+            "Answers from questions.graded_file have no likelihood; take a run that answered its "
+            "questions itself."
+        )
+    return answered["log_probability"].loc[rows.tolist()].to_numpy(dtype=np.float64)
+
+
 def answer_questions(context: Run, stage: StageStore) -> dict[str, Any]:
     """Answer every question greedily with the base model and grade the answers, or take those of a
     file of graded answers.

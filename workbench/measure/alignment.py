@@ -25,7 +25,7 @@ from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.auroc2_interval import auroc2_estimate
 from workbench.measure.inputs import checked, checked_domain, parse_rate
-from workbench.measure.interval import Estimate
+from workbench.measure.interval import Estimate, summarise_null
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.weighted import CountStatistic
 from workbench.settings.defaults import LEVEL, RESAMPLES
@@ -139,8 +139,7 @@ def shuffled_spearman(
     for rows in members:
         found += rng.permuted(np.tile(y[rows], (shuffles, 1)), axis=1) @ x[rows]
     found /= np.sqrt((x @ x) * (y @ y))
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(found.mean()), float(low), float(high), len(a))
+    return summarise_null(found, len(a), level)
 
 
 def four_cells(

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from workbench.arrays import Floats, Rows
 from workbench.errors import WorkbenchError
 from workbench.measure.weighted import summed
+from workbench.measure.within_groups import centre_within
 
 FOLDS = 10
 FEWEST_PER_COLUMN = 5
@@ -40,15 +41,6 @@ def as_columns(values: ArrayLike) -> Floats:
     """Return ``values`` [n] or [n, p] as float64 [n, p]."""
     found = np.asarray(values, dtype=np.float64)
     return found[:, None] if found.ndim == 1 else found
-
-
-def _centred(values: Floats, strata: Rows | None) -> Floats:
-    """Return ``values`` [n, p] less the mean of their stratum."""
-    if strata is None:
-        return np.asarray(values - values.mean(axis=0))
-    size = np.bincount(strata)[:, None]
-    total = np.stack([np.bincount(strata, column) for column in values.T], axis=1)
-    return np.asarray(values - (total / np.maximum(size, 1))[strata])
 
 
 class CrossFit:
@@ -87,11 +79,11 @@ class CrossFit:
                 f"columns, such as out-of-fold scores in place of states, or more questions"
             )
         # Off the middle, slopes that differ a little between folds would move a whole fold.
-        self.target, self.given = _centred(target[:, None], strata)[:, 0], _centred(given, strata)
+        group = np.zeros(n, dtype=np.int64) if strata is None else strata
+        self.target, self.given = centre_within(target, group), centre_within(given, group)
         self.fold = fold
         self.folds = 1 if fold is None else int(fold.max()) + 1
-        self._groups = 1 if strata is None else int(strata.max()) + 1
-        group = np.zeros(n, dtype=np.int64) if strata is None else strata
+        self._groups = int(group.max()) + 1
         self._cell = self._own_fit * self._groups + group
 
     @cached_property

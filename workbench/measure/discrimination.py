@@ -135,13 +135,16 @@ def mean_over_domains(
     """Return the plain mean [r] of each domain's statistic of its ``members`` under ``counts`` [r,
     n], over the domains where it is defined.
     """
-    table = np.stack(
+    return mean_of_defined(
         [each(counts[:, rows]) for each, rows in zip(statistics, members, strict=True)]
     )
+
+
+def mean_of_defined(of_domain: Sequence[Floats]) -> Floats:
+    """Return the plain mean [r] over the domains' values (each [r]) that are not NaN."""
+    table = np.stack(of_domain)
     defined = ~np.isnan(table)
-    total = np.where(defined, table, 0.0).sum(axis=0)
-    used = defined.sum(axis=0)
-    return np.divide(total, used, out=np.full(len(counts), np.nan), where=used > 0)
+    return ratio(np.where(defined, table, 0.0).sum(axis=0), defined.sum(axis=0))
 
 
 def auroc2_of_rows(confidence: Floats, correct: Bools, counts: Floats) -> Floats:

@@ -48,8 +48,6 @@ def mutual_information(
     """
     scores, labels = checked(score, correct)
     n = len(labels)
-    if n == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
     bits, everyone = Bits(equal_groups(scores, bins), labels), np.ones((1, n))
     return Estimate(float(bits(everyone)[0]), *bits.bounds(everyone, level), n)
 

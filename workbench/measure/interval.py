@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import WorkbenchError
+from workbench.settings.defaults import LEVEL
 
 
 @dataclass(frozen=True)
@@ -113,3 +114,15 @@ def flat_summary(values: Mapping[Any, Any]) -> dict[str, Any]:
         name = str(key)
         out |= value.to_dict(name) if isinstance(value, Estimate) else {name: value}
     return out
+
+
+def summarise_null(values: ArrayLike, n: int, level: float = LEVEL) -> Estimate:
+    """Return the mean of ``values`` [shuffles], which shuffling ``n`` questions gave (NaN skipped),
+    and between which of them ``level`` lie: the spread of a null, not of a measurement.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    found = found[~np.isnan(found)]
+    if not len(found):
+        return Estimate(float("nan"), float("nan"), float("nan"), n)
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(found.mean()), float(low), float(high), n)

@@ -29,16 +29,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.preprocessing import SplineTransformer
 
 from workbench.arrays import Bools, Floats, Rows
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import Bootstrap, bootstrap_counts
 from workbench.measure.cross_fit import CrossFit, as_columns, folds_of
-from workbench.measure.discrimination import Auroc2, Auroc2Within, auroc2_of_rows
+from workbench.measure.discrimination import (
+    Auroc2,
+    Auroc2Within,
+    auroc2_of_rows,
+    mean_of_defined,
+)
 from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
-from workbench.measure.weighted import CountStatistic, ratio
+from workbench.measure.weighted import CountStatistic
 
 KNOTS = 4
 MOST_TIED = 0.5
@@ -173,14 +177,12 @@ class ResidualAuroc2:
     def __call__(self, counts: Floats) -> Floats:
         # Rows that are equal must tie, whatever the order of additions did to their last digit.
         residual = np.round(self._fit.residual(counts) / self._unit, _DIGITS)
-        table = np.stack(
+        return mean_of_defined(
             [
                 auroc2_of_rows(residual[:, rows], self._outcome[rows], counts[:, rows])
                 for rows in self._members
             ]
         )
-        defined = ~np.isnan(table)
-        return ratio(np.where(defined, table, 0.0).sum(axis=0), defined.sum(axis=0))
 
     def told(self, counts: Floats) -> Floats:
         """Return how many answers [r] stand apart from the most frequent score (of their domain);
@@ -211,6 +213,8 @@ def _share(values: Floats, error: Floats) -> float:
 
 def _spline(given: Floats) -> Floats:
     """Return the columns [n, k] of a cubic spline of ``given`` [n] with knots at its quantiles."""
+    from sklearn.preprocessing import SplineTransformer
+
     spline = SplineTransformer(
         n_knots=KNOTS, degree=3, knots="quantile", extrapolation="linear", include_bias=False
     )

@@ -26,7 +26,7 @@ those that are correlated with it; no partition shows that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,9 +121,9 @@ def variance_partition(
     )
 
 
-def names_of(columns: Mapping[str, Floats]) -> tuple[str, ...]:
+def names_of(predictors: Collection[str]) -> tuple[str, ...]:
     """Return the names of the parts in the order of :class:`Partition`."""
-    each = tuple(f"{kind}.{name}" for kind in ("alone", "unique") for name in columns)
+    each = tuple(f"{kind}.{name}" for kind in ("alone", "unique") for name in predictors)
     return ("joint", "shared", *each)
 
 

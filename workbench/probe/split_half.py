@@ -30,7 +30,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.linalg import solve
 from scipy.special import stdtrit
 
@@ -155,19 +154,6 @@ def cosine_of(a: Floats, b: Floats) -> float:
     """Return the cosine of two directions; NaN where one is zero."""
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / size if size > 0 else float("nan")
-
-
-def centred_within(values: ArrayLike, groups: ArrayLike) -> Floats:
-    """Return ``values`` [n, ...] less the mean of their group [n], so that what the groups differ
-    in is no part of a direction.
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
-    out = np.empty_like(numbers)
-    for code in range(codes.max() + 1):
-        rows = codes == code
-        out[rows] = numbers[rows] - numbers[rows].mean(axis=0)
-    return out
 
 
 def _products(first: Target, second: Target, sides: Bools, kept: Bools) -> _Products:

@@ -126,6 +126,22 @@ def test_a_run_whose_adapter_acts_on_conversations_is_asked_with_it(
     offered = kept(place, OFFERS, OFFERED)
     assert (offered["shown"] != offered["shown_taught"]).any()
     assert set(found.records[1].outcomes(WORK)) == {claim.name for claim in WORK.claims}
+    assert "of the base model alone" in found.records[1].reasons["cosine"]
+
+
+def test_answers_of_a_file_are_refused_before_anything_is_asked(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = StageStore.table
+
+    def table(store: StageStore, name: str) -> pd.DataFrame:
+        found = read(store, name)
+        return found.drop(columns="log_probability") if name == "answers" else found
+
+    monkeypatch.setattr(StageStore, "table", table)
+    monkeypatch.setattr("workbench.experiments.commitment.offered.ask_choice", None)
+    with pytest.raises(WorkbenchError, match="have no likelihood"):
+        run_commitment(None, place, FEW, figures=tmp_path / "figures")
 
 
 def test_a_run_that_thinks_is_refused(place: Path, tmp_path: Path) -> None:

@@ -3,11 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.mechanisms.works.commitment_directions import (
-    centre_within,
-    measure_angle,
-    whiten,
-)
+from workbench.measure.within_groups import centre_within
+from workbench.mechanisms.works.commitment_directions import measure_angle, whiten
 
 RNG = np.random.default_rng(0)
 

@@ -39,10 +39,11 @@ from workbench.loop.probes import probe_settings
 from workbench.loop.run import Run
 from workbench.measure import bootstrap
 from workbench.measure.interval import Estimate
+from workbench.measure.within_groups import centre_within
 from workbench.mechanisms.works.direction_worlds import correlation_of
 from workbench.pipeline.store import ROW, StageStore
 from workbench.probe import apply, fit_layerwise
-from workbench.probe.split_half import Target, centred_within, compare_directions
+from workbench.probe.split_half import Target, compare_directions
 
 QUANTITIES, LAYERS, READINGS = "quantities", "layers", "readings"
 DRAWS = 400
@@ -162,9 +163,9 @@ def _curve_row(
 ) -> dict[str, float]:
     domain = split.questions.training_domain
     penalties, seed = run.config.probe.ridge_penalties, run.config.seed
-    centred = centred_within(states.training, domain)
-    first = target_of(centred, centred_within(graded, domain), penalties)
-    second = target_of(centred, centred_within(said.training, domain), penalties)
+    centred = centre_within(states.training, domain)
+    first = target_of(centred, centre_within(graded, domain), penalties)
+    second = target_of(centred, centre_within(said.training, domain), penalties)
     found = compare_directions(first, second, halvings=CURVE_HALVINGS, blocks=0, seed=seed)
     random = _random(centred, first, seed)
     return {
@@ -198,8 +199,8 @@ def _at_layer(
     penalties, seed = config.probe.ridge_penalties, config.seed
     compare = partial(compare_directions, halvings=plan.halvings, blocks=plan.blocks, seed=seed)
     domain, graded = asked.training_domain, asked.training_correct.astype(float)
-    centred = centred_within(states.training, domain)
-    values = [centred_within(each, domain) for each in (graded, said.training)]
+    centred = centre_within(states.training, domain)
+    values = [centre_within(each, domain) for each in (graded, said.training)]
     first, second = (target_of(centred, each, penalties) for each in values)
     found = compare(first, second)
     means = compare(*(target_of(centred, each, penalties, probe=False) for each in values))
@@ -208,10 +209,10 @@ def _at_layer(
     )
     every = np.arange(len(graded))
     filters = [each.direction(every) for each in (first, second)]
-    held_out = centred_within(states.held_out, asked.domain)
+    held_out = centre_within(states.held_out, asked.domain)
     read = [np.r_[centred @ each, held_out @ each] for each in filters]
     held = len(graded)
-    stated = centred_within(said.held_out, asked.domain)
+    stated = centre_within(said.held_out, asked.domain)
     drawn = {"seed": seed, "resamples": config.bootstrap_resamples}
     nan, n = float("nan"), len(graded)
     quantities = {

@@ -32,6 +32,7 @@ from workbench.experiments.text_bottleneck.read import AT_CONFIDENCE, split_of, 
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.measure import bootstrap
+from workbench.measure.within_groups import centre_within
 from workbench.mechanisms.works.direction_worlds import (
     correlation_of,
     lost_correlation,
@@ -39,7 +40,7 @@ from workbench.mechanisms.works.direction_worlds import (
 )
 from workbench.pipeline.stages import Reuse
 from workbench.pipeline.store import ROW, StageStore
-from workbench.probe.split_half import centred_within, compare_directions
+from workbench.probe.split_half import compare_directions
 
 STAGE = "directions_reasoned"
 FEWEST = 40
@@ -108,19 +109,19 @@ def read_reasoned(
     states = [direct.states(layer), after.states(layer)]
     scaled = standardise(states[0][train], states[0][test])
     centred = [
-        centred_within((each[rows] - scaled.mean) / scaled.scale, domain[rows])
+        centre_within((each[rows] - scaled.mean) / scaled.scale, domain[rows])
         for each in states
         for rows in (train, test)
     ]
     said = [
-        centred_within(each.expected[rows], domain[rows])
+        centre_within(each.expected[rows], domain[rows])
         for each in (direct, after)
         for rows in (train, test)
     ]
     penalties, seed = run.config.probe.ridge_penalties, run.config.seed
     before = target_of(centred[0], said[0], penalties)
     later = target_of(centred[2], said[2], penalties)
-    right = target_of(centred[2], centred_within(after.correct[train], domain[train]), penalties)
+    right = target_of(centred[2], centre_within(after.correct[train], domain[train]), penalties)
     compare = partial(compare_directions, halvings=plan.halvings, blocks=plan.blocks, seed=seed)
     formats, angle = compare(before, later), compare(right, later)
     direction = before.direction(np.arange(len(train)))

@@ -36,6 +36,7 @@ from workbench.loop.confidence import confidence_conversations
 from workbench.loop.patched_items import choose_items
 from workbench.loop.questions import load_questions, spread_rows
 from workbench.loop.run import Run
+from workbench.measure.within_groups import centre_within
 from workbench.models import LanguageModel
 from workbench.patch.controls import derangement
 from workbench.patch.model_states import packed_engine
@@ -43,7 +44,6 @@ from workbench.patch.steering import spread_of
 from workbench.patch.sweep import ONE_BATCH
 from workbench.patch.written_confidence import number_positions, read_written
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
-from workbench.probe.split_half import centred_within
 from workbench.trace.batches import plan_batches
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
@@ -146,8 +146,8 @@ class ConfidenceAxis:
 
     def __init__(self, states: Floats, said: Floats, domain: np.ndarray) -> None:
         """Take the difference of the means of more and less confident questions."""
-        centred = centred_within(states, domain)
-        values = centred_within(said, domain)
+        centred = centre_within(states, domain)
+        values = centre_within(said, domain)
         more = values > np.median(values)
         difference = centred[more].mean(axis=0) - centred[~more].mean(axis=0)
         self._centred, self.unit = centred, difference / np.linalg.norm(difference)

@@ -24,7 +24,8 @@ from workbench.elicit.formats import configured, format_named, other_order, requ
 from workbench.elicit.offers import offer_name
 from workbench.elicit.readout import expected_confidence, read_reply
 from workbench.elicit.reply_tokens import before_reply, reply_tokens
-from workbench.loop.answers import given_answers
+from workbench.loop.answers import answer_likelihoods, given_answers
+from workbench.loop.patched_items import choose_items
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
@@ -54,8 +55,12 @@ def offer_choices(
     """Offer the choice on the held-out questions and on ``training`` training questions, and save
     the table: row, split, the choice in both orders, and with ``teaching`` the taught model's
     on held-out questions.
+
+    Raises:
+        WorkbenchError: for a run that thinks, or whose answers came from a file.
     """
     fmt, rows = offer_of(run, offer), offered_rows(run, training)
+    answer_likelihoods(run, rows)  # What is measured later needs them; refused before any forward.
     choices = _choices(run, run.lm, fmt, rows, partial(run_parts, stage))
     table = choices.table.drop(columns=ROW).rename(
         columns={"p_commit_shown": SHOWN, "p_commit_swapped": SWAPPED}
@@ -82,9 +87,7 @@ def offered_rows(run: Run, training: int) -> Rows:
     graded = run.stage("answer").table("answers")["correct"].notna().to_numpy()
     known = questions[graded]
     test = known[known["split"] == "test"][ROW].to_numpy()
-    order = known[known["split"] == "train"].sample(frac=1, random_state=run.config.seed)
-    rank = order.groupby("domain").cumcount().to_numpy()
-    train = order.iloc[np.argsort(rank, kind="stable")][ROW].to_numpy()[:training]
+    train = choose_items(known, training, run.config.seed, split="train")
     return np.sort(np.concatenate([train, test])).astype(np.int64)
 
 

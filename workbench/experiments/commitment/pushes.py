@@ -33,9 +33,10 @@ from workbench.elicit.readout import stated_tokens
 from workbench.elicit.trie import ScaleTrie
 from workbench.experiments.commitment.offered import OFFERED, offer_of
 from workbench.experiments.commitment.offered import STAGE as OFFERS
-from workbench.loop.answers import given_answers, right_answers
+from workbench.loop.answers import answer_likelihoods, given_answers, right_answers
 from workbench.loop.patched_items import choose_items
 from workbench.loop.questions import load_questions
+from workbench.loop.results import column_of
 from workbench.loop.run import Run
 from workbench.loop.states import states_of_stage
 from workbench.measure.cross_fit import folds_of
@@ -47,6 +48,7 @@ from workbench.patch.steering import Push, spread_of
 from workbench.patch.text_branches import TextBranch
 from workbench.patch.written_confidence import number_positions, read_written
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
+from workbench.probe.states import States
 from workbench.questions import prompt_text
 from workbench.trace.batches import plan_batches
 from workbench.trace.interventions import Branch, Patch
@@ -104,21 +106,21 @@ def training_states(run: Run, rows: Rows, layer: int) -> Training:
     """Return the training questions ``rows`` with their states after ``layer``."""
     questions, _ = load_questions(run)
     domain = questions["domain"].to_numpy(dtype=str)[rows]
-    states = states_of_stage(run.stage("elicit"))[rows]
     return Training(
         rows,
         checked_domain(domain, len(rows)),
         right_answers(run, rows).astype(np.float64),
-        _column(run, "elicit", "confidence", "expected", rows),
-        _column(run, "answer", "answers", "log_probability", rows),
-        np.asarray(states[:, layer, AFTER], dtype=np.float64),
+        column_of(run, "elicit", "expected", rows),
+        answer_likelihoods(run, rows),
+        states_after_answer(states_of_stage(run.stage("elicit")), rows, layer),
     )
 
 
-def _column(run: Run, stage: str, table: str, name: str, rows: Rows) -> Floats:
-    kept = run.stage(stage).table(table).set_index(ROW)
-    found: Floats = kept.loc[rows, name].to_numpy(dtype=np.float64)
-    return found
+def states_after_answer(recorded: States, rows: Rows, layer: int) -> Floats:
+    """Return the states [rows, width] at the first token after the answer; nothing else of what was
+    ``recorded`` is read or copied.
+    """
+    return np.asarray(recorded[rows, layer, AFTER], dtype=np.float64)
 
 
 def make_directions(training: Training, random: int, seed: int) -> dict[str, Floats]:

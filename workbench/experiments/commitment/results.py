@@ -2,11 +2,13 @@
 
 Base: reported confidence, likelihood, choice, directions and pushes. Taught: the taught confidence
 and the taught choice beside the base model's answers and their likelihood; its states after the
-answer are the base model's, because the adapter acts on replies, so that directions and pushes are
-not measured again.
+answer are the base model's where the adapter acts on replies; directions and pushes are of the base
+model in any case.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,13 +25,16 @@ from workbench.experiments.commitment.pushes import (
     NOTHING,
     PUSHED,
     RANDOM,
+    states_after_answer,
     training_states,
 )
 from workbench.experiments.commitment.pushes import STAGE as PUSHES
 from workbench.experiments.mechanism_record import BASE, TAUGHT, record_of_run
-from workbench.loop.answers import right_answers
+from workbench.loop.answers import answer_likelihoods, right_answers
 from workbench.loop.questions import load_questions
+from workbench.loop.results import bootstrap_of, column_of
 from workbench.loop.run import Run
+from workbench.loop.states import states_of_stage
 from workbench.measure import Bootstrap, PassedShare, passed_share
 from workbench.measure.interval import Estimate
 from workbench.mechanisms.record import MechanismRecord
@@ -46,20 +51,26 @@ from workbench.pipeline.store import ROW, StageStore
 ANGLES, PASSES = "angles", "passes"
 ELICITED = {BASE: "elicit", TAUGHT: "elicit_tuned"}
 CONSTANT = "the outcome is the same for every held-out question"
-OF_BASE = (
-    "the adapter acts on replies, so that the states after the answer are the base model's; see "
-    "its record"
-)
+OF_BASE = {
+    "reply": (
+        "the adapter acts on replies, so that the states after the answer are the base model's; "
+        "see its record"
+    ),
+    "conversation": "directions and pushes are those of the base model alone; see its record",
+}
+"""Why the taught model has no directions and pushes, by what its adapter acts on."""
 
 
 def measure_commitment(
-    run: Run, stage: StageStore, *, teaching: bool, layers: tuple[int, ...]
+    run: Run, stage: StageStore, *, teaching: bool, layers: Sequence[int]
 ) -> list[MechanismRecord]:
     """Return the record of the base model and, with ``teaching``, of the taught one; save the
     angles of all ``layers`` and the share passed at each confidence for the page.
     """
     offered = run.stage(OFFERS).table(OFFERED)
-    draw = Bootstrap(run.config.bootstrap_resamples, run.config.seed)
+    draw = bootstrap_of(run)
+    in_states = _angles(run, offered) | measure_pushes(_pushed(run), draw)
+    of_base = dict.fromkeys(in_states, OF_BASE[run.config.teach.adapter_scope])
     conditions = (BASE, TAUGHT) if teaching else (BASE,)
     stage.save_table(ANGLES, angles_by_layer(run, offered, layers))
     records, curves = [], []
@@ -68,7 +79,7 @@ def measure_commitment(
         found = measure_scores(questions, draw, run.config.seed)
         curves.append(_curve_rows(questions, draw).assign(condition=condition))
         if condition == BASE:
-            found |= _angles(run, offered) | measure_pushes(_pushed(run), draw)
+            found |= in_states
         facts = {
             "threshold": questions.threshold,
             "above_half": float((questions.p_commit > 0.5).mean()),
@@ -76,8 +87,8 @@ def measure_commitment(
             "format": run.stage(OFFERS).facts()["format"],
             "layer": run.stage(PUSHES).facts()["layer"],
         }
-        why = CONSTANT if condition == BASE else OF_BASE
-        reasons = {each.name: why for each in WORK.quantities if each.name not in found}
+        missing = [each.name for each in WORK.quantities if each.name not in found]
+        reasons = {name: of_base.get(name, CONSTANT) for name in missing}
         records.append(record_of_run(run, WORK, found, condition, reasons=reasons, facts=facts))
     stage.save_table(PASSES, pd.concat(curves, ignore_index=True))
     return records
@@ -88,13 +99,11 @@ def committed(run: Run, offered: pd.DataFrame, condition: str) -> Committed:
     held_out = offered[offered["split"] == "test"]
     rows = held_out[ROW].to_numpy()
     questions, _ = load_questions(run)
-    said = run.stage(ELICITED[condition]).table("confidence").set_index(ROW).loc[rows]
-    answers = run.stage("answer").table("answers").set_index(ROW).loc[rows]
     suffix = OF_TAUGHT if condition == TAUGHT else ""
     return Committed(
-        said["expected"].to_numpy(dtype=np.float64),
-        said["stated"].to_numpy(dtype=np.float64),
-        answers["log_probability"].to_numpy(dtype=np.float64),
+        column_of(run, ELICITED[condition], "expected", rows),
+        column_of(run, ELICITED[condition], "stated", rows),
+        answer_likelihoods(run, rows),
         held_out[f"{SHOWN}{suffix}"].to_numpy(),
         held_out[f"{SWAPPED}{suffix}"].to_numpy(),
         right_answers(run, rows),
@@ -118,13 +127,13 @@ def _angles(run: Run, offered: pd.DataFrame) -> dict[str, Estimate]:
     return angle_quantities(choice) | {"cosine_confidence": confidence.corrected}
 
 
-def angles_by_layer(run: Run, offered: pd.DataFrame, layers: tuple[int, ...]) -> pd.DataFrame:
+def angles_by_layer(run: Run, offered: pd.DataFrame, layers: Sequence[int]) -> pd.DataFrame:
     """Return the angle of commitment with correctness and with confidence after each layer."""
     rows, odds = _training(offered)
+    training, recorded = training_states(run, rows, layers[0]), states_of_stage(run.stage("elicit"))
     lines = []
     for layer in layers:
-        training = training_states(run, rows, layer)
-        states = whiten(training.states, training.codes)
+        states = whiten(states_after_answer(recorded, rows, layer), training.codes)
         for name, target in {CORRECTNESS: training.right, CONFIDENCE: training.expected}.items():
             angle = measure_angle(states, odds, target, training.codes, run.config.seed)
             lines.append(

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import Field
 
@@ -26,6 +25,7 @@ from workbench.experiments.commitment.pushes import STAGE as PUSHES
 from workbench.experiments.commitment.results import ANGLES, PASSES, measure_commitment
 from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
 from workbench.experiments.parameters import Parameters
+from workbench.experiments.patching_maps.maps import spaced_layers
 from workbench.loop.run import Run
 from workbench.loop.states import states_of_stage
 from workbench.mechanisms.record import MechanismRecord, record_stage, records_of, stage_name
@@ -87,7 +87,7 @@ def run_commitment(
         config: None to take the run as it is.
 
     Raises:
-        WorkbenchError: for a run that thinks.
+        WorkbenchError: for a run that thinks, or whose answers came from a file.
     """
     open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
     run = open_or_make(config, folder, figures, reuse)
@@ -106,7 +106,6 @@ def run_commitment(
 def _stages(run: Run, parameters: CommitmentParameters) -> list[Stage]:
     taught = TAUGHT if parameters.teaching else ()
     depth = states_of_stage(run.stage("elicit")).shape[1]
-    shown = np.unique(np.linspace(0, depth - 1, LAYERS_SHOWN).round().astype(int))
     plan = PushPlan(
         int(parameters.depth * depth),
         parameters.lengths,
@@ -121,7 +120,9 @@ def _stages(run: Run, parameters: CommitmentParameters) -> list[Stage]:
         teaching=parameters.teaching,
     )
     measure = partial(
-        measure_commitment, teaching=parameters.teaching, layers=tuple(shown.tolist())
+        measure_commitment,
+        teaching=parameters.teaching,
+        layers=spaced_layers(depth, LAYERS_SHOWN),
     )
     asked = {"offer": parameters.offer, "training": parameters.training}
     return [

@@ -21,7 +21,8 @@ import numpy as np
 from scipy.stats import norm
 
 from workbench.arrays import Floats, Rows
-from workbench.measure.interval import Estimate
+from workbench.measure.interval import Estimate, summarise_null
+from workbench.measure.within_groups import centre_within, shuffle_rows_within
 from workbench.mechanisms.outcomes import Estimates
 from workbench.settings.defaults import LEVEL
 
@@ -47,14 +48,6 @@ class Directions:
     first_signal: Estimate
     second_signal: Estimate
     shuffled: Estimate
-
-
-def centre_within(values: Floats, codes: Rows) -> Floats:
-    """Return ``values`` [n, ...] less the mean of their domain."""
-    out = np.array(values, dtype=np.float64)
-    for code in np.unique(codes):
-        out[codes == code] -= out[codes == code].mean(axis=0)
-    return out
 
 
 def whiten(states: Floats, codes: Rows) -> Floats:
@@ -88,11 +81,9 @@ def measure_angle(
     )
     rng, mixed = np.random.default_rng(seed), []
     for _ in range(SHUFFLES):
-        one, other = (whitened.T @ target[_shuffle(codes, rng)] for target in pair)
+        one, other = (whitened.T @ target[shuffle_rows_within(codes, rng)] for target in pair)
         mixed.append(_cosine(one, other))
-    low, high = np.quantile(mixed, [0.025, 0.975])
-    shuffled = Estimate(float(np.mean(mixed)), float(low), float(high), n)
-    return Directions(cosine, corrected, one_signal, other_signal, shuffled)
+    return Directions(cosine, corrected, one_signal, other_signal, summarise_null(mixed, n))
 
 
 def _cosine(one: Floats, other: Floats) -> float:
@@ -126,13 +117,6 @@ def _jackknife(value: float, without: Floats, n: int) -> Estimate:
     error = np.sqrt((n - 1) / n * ((known - known.mean()) ** 2).sum())
     half = float(norm.ppf((1 + LEVEL) / 2) * error)
     return Estimate(value, value - half, value + half, n)
-
-
-def _shuffle(codes: Rows, rng: np.random.Generator) -> Rows:
-    """Return an order of the questions in which each domain's are mixed among themselves."""
-    order = np.empty(len(codes), dtype=np.int64)
-    order[np.argsort(codes, kind="stable")] = np.lexsort((rng.random(len(codes)), codes))
-    return order
 
 
 @dataclass(frozen=True)

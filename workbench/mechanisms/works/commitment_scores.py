@@ -26,9 +26,10 @@ from workbench.measure.cross_fit import folds_of
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.distance import minus
 from workbench.measure.inputs import checked_domain
-from workbench.measure.interval import Estimate
+from workbench.measure.interval import Estimate, summarise_null
 from workbench.measure.residual import ResidualAuroc2
 from workbench.measure.weighted import CountStatistic
+from workbench.measure.within_groups import shuffle_rows_within
 from workbench.mechanisms.outcomes import Estimates
 
 EXPECTED, STATED, LIKELIHOOD = SCORES = ("expected", "stated", "likelihood")
@@ -51,7 +52,7 @@ class Committed:
 
     Attributes:
         expected, stated: reported confidence, on 0-1; NaN where a reply states none.
-        likelihood: log-probability of the answer.
+        likelihood: mean log-probability of the answer's tokens.
         shown, swapped: P(commit) with the option to commit named first, and last.
         correct: whether the answer is right.
         domain: domains.
@@ -160,12 +161,9 @@ def _shuffled(score: Floats, commits: Bools, codes: Rows, seed: int) -> Estimate
     """Return the mean over shuffles of the outcome within domain, and where 95 % of them lie."""
     rng, values = np.random.default_rng(seed), []
     for _ in range(SHUFFLES):
-        order = np.lexsort((rng.random(len(codes)), codes))
-        mixed = np.empty(len(codes), dtype=np.bool_)
-        mixed[np.argsort(codes, kind="stable")] = commits[order]
+        mixed = commits[shuffle_rows_within(codes, rng)]
         values.append(auroc2_within(score, mixed, codes))
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return Estimate(float(np.nanmean(values)), float(low), float(high), len(score))
+    return summarise_null(values, len(score))
 
 
 @dataclass(frozen=True)

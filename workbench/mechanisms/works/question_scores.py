@@ -8,7 +8,7 @@ model uses what its states hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from workbench.arrays import Bools, Floats
 from workbench.measure import auroc2, auroc2_within, wilson_interval
 from workbench.measure.delong import delong, delong_difference, delong_within
 from workbench.measure.delong import delong_within_difference as within_difference
-from workbench.measure.interval import Estimate
+from workbench.measure.interval import Estimate, summarise_null
 from workbench.mechanisms.outcomes import Estimates
 
 QUESTION_END, AFTER_ANSWER, SHUFFLED, OTHER = (
@@ -101,19 +101,13 @@ def measure_scores(scores: Scores) -> dict[str, Estimate]:
             scores.of[AFTER_ANSWER], own, correct, domain
         )
     if scores.shuffled is not None:
-        found[SHUFFLED] = _over_shuffles(
+        found[SHUFFLED] = summarise_null(
             [auroc2_within(each, correct, domain) for each in scores.shuffled], len(correct)
         )
-        found[f"{SHUFFLED}_pooled"] = _over_shuffles(
+        found[f"{SHUFFLED}_pooled"] = summarise_null(
             [auroc2(each, correct) for each in scores.shuffled], len(correct)
         )
     return found if scores.pair is None else found | measure_pair(scores.pair)
-
-
-def _over_shuffles(values: Sequence[float], n: int) -> Estimate:
-    """Return the mean over shuffles, and between which values 95 % of them lie."""
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(float(np.mean(values)), float(low), float(high), n)
 
 
 def measure_pair(pair: Pair) -> dict[str, Estimate]:
