@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -38,12 +36,6 @@ from workbench.report import write_page
 from workbench.trace.sites import Site
 
 FEW = InflationParameters(attributed=6, wrong=6, corrected=12)
-
-
-@pytest.fixture
-def place(finished_run: Any, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny"))
 
 
 def test_it_reads_once_and_seals_a_record_a_condition(
