@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from workbench.settings.asking import ElicitSettings
 from workbench.settings.defaults import RESAMPLES
 from workbench.settings.errors import explained, names
 from workbench.settings.fields import Seed, Settings
-from workbench.settings.file import read_settings_file
+from workbench.settings.file import put_value, read_settings_file
 from workbench.settings.groups import (
     AttributionSettings,
     MeasureSettings,
@@ -224,7 +225,7 @@ def _put(resolved: Resolved, values: Any, by: SetBy) -> Resolved:
         key = ".".join(path)
         if origins.get(key, by) > by or (value == {} and key in _groups()):
             continue
-        _set(data, path, value)
+        put_value(data, path, value, partial(_no_keys, path))
         if key in origins:
             origins[key] = by
     try:
@@ -233,15 +234,8 @@ def _put(resolved: Resolved, values: Any, by: SetBy) -> Resolved:
         raise WorkbenchError(explained(error, RunConfig)) from error
 
 
-def _set(data: dict[str, Any], path: Keys, value: Any) -> None:
-    for depth, part in enumerate(path[:-1]):
-        data = data.setdefault(part, {})
-        if not isinstance(data, dict):
-            raise WorkbenchError(
-                f"Configuration key {'.'.join(path[: depth + 1])!r} holds a value, so "
-                f"{'.'.join(path)!r} cannot be set in it."
-            )
-    data[path[-1]] = value
+def _no_keys(path: Keys, held: str) -> str:
+    return f"Configuration key {held!r} holds a value, so {'.'.join(path)!r} cannot be set in it."
 
 
 def _dotted(values: Mapping[str, Any]) -> Iterator[tuple[Keys, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.files.names import check_name
 from workbench.settings.errors import explained
 from workbench.settings.fields import Seed, Settings
-from workbench.settings.file import read_settings_file
+from workbench.settings.file import put_value, read_settings_file
 
 LOOP = "loop"
 """The recipe of ``workbench run``."""
@@ -187,7 +188,7 @@ def read_grid(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> 
     """
     content = read_settings_file(path)
     for key, value in changes.items():
-        _change(content, key, value)
+        put_value(content, key.split("."), value, partial(_no_keys, key))
     try:
         return GridFile.model_validate(content)
     except ValidationError as error:
@@ -201,19 +202,5 @@ def read_grid(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> 
         raise WorkbenchError(explained(error, GridFile, "Grid key")) from error
 
 
-def _change(content: dict[str, Any], key: str, value: Any) -> None:
-    """Put a value at a dotted key of a grid file's content, in mappings that are made if missing.
-
-    Raises:
-        WorkbenchError: where the key goes through a value that has no keys.
-    """
-    place, parts = content, key.split(".")
-    for number, part in enumerate(parts[:-1]):
-        inner = place.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise WorkbenchError(
-                f"--set {key}: {'.'.join(parts[: number + 1])} has no keys in the grid file; give "
-                "all of it."
-            )
-        place = inner
-    place[parts[-1]] = value
+def _no_keys(key: str, held: str) -> str:
+    return f"--set {key}: {held} has no keys in the grid file; give all of it."

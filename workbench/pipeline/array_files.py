@@ -21,4 +21,5 @@ def read_arrays(path: Path, keys: Sequence[str] = ()) -> dict[str, NDArray[Any]]
     if not keys:
         return load_file(path)
     with safe_open(path, framework="np") as kept:
-        return {key: kept.get_tensor(key) for key in keys if key in {*kept.keys()}}
+        there = {*kept.keys()}
+        return {key: kept.get_tensor(key) for key in keys if key in there}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +206,24 @@ def read_assignments(given: Sequence[str]) -> dict[str, Any]:
                 f"--set {shown}: the value is not readable as YAML; quote it."
             ) from error
     return out
+
+
+def put_value(
+    content: dict[str, Any], path: Sequence[str], value: Any, refusal: Callable[[str], str]
+) -> None:
+    """Put a value at nested keys of ``content``, in mappings that are made if missing.
+
+    Args:
+        refusal: gives the error's words for the dotted key on the path that has no keys.
+
+    Raises:
+        WorkbenchError: where the path goes through a value that has no keys.
+    """
+    for depth, part in enumerate(path[:-1]):
+        content = content.setdefault(part, {})
+        if not isinstance(content, dict):
+            raise WorkbenchError(refusal(".".join(path[: depth + 1])))
+    content[path[-1]] = value
 
 
 def _read(content: bytes | str) -> Any:

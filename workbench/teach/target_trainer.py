@@ -101,6 +101,7 @@ class TargetTrainer(TrainerHooks, Trainer):
         numbers = [row % count for row in rows]
         logits = self.passes.logits(model, numbers)
         real = sum(row < count for row in rows)
+        # A process with nothing but rows that fill up makes the step too; its loss weighs nothing.
         own = slice(real or None)
         loss = moved(self.loss(numbers[own], logits[own]), self.args.device)
         if not bool(torch.isfinite(loss)):
