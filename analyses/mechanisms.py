@@ -14,9 +14,9 @@
 # # How is verbal confidence made? Published claims on one run
 #
 # Several works say how a language model comes to state its confidence. Each is tested here on a
-# finished run, by a rule that was written down before: a claim is **confirmed**, **contradicted**,
-# or the numbers **cannot tell**. The rules, their power and their errors are in
-# `workbench bench mechanisms`.
+# finished run, by a rule that was written down before, or that says what of it was changed after
+# numbers were seen: a claim is **confirmed**, **contradicted**, or the numbers **cannot tell**. The
+# rules, their power and their errors are in `workbench bench mechanisms`.
 #
 # As a script it writes `figures/<run>/<work>/` for each work. The run is made first if there is
 # none. Settings of the run can be replaced from outside, see `workbench.notebook`; parameters of

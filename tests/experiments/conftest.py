@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,12 @@ def _lines(name: str, values: Any) -> pd.DataFrame:
         "mass": 0.5,
     }
     return pd.DataFrame(lines).sample(frac=1, random_state=1)
+
+
+@pytest.fixture
+def place(finished_run: Any, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return Path(shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny"))
 
 
 UNSPOKEN, LOG, LOG_1 = Condition("head"), Condition("log"), Condition("log", seed=1)

@@ -49,6 +49,10 @@ def test_the_table_has_verdicts_numbers_and_published_figures() -> None:
     rows = table_rows(tested)
     (verdict,) = [row for row in rows if row["section"] == VERDICTS and "2509" in row["row"]]
     assert verdict["word"] == "confirmed, 2 of 2 seeds alone"
+    (verdict,) = [row for row in rows if row["section"] == VERDICTS and "2605" in row["row"]]
+    assert verdict["word"].endswith("seeds alone; changed after numbers were seen")
+    (rule,) = [row for row in rows if row["row"] == "rule: input only" and row["column"] == "here"]
+    assert rule["word"].endswith(WORK.claim("input_only").revised)
     (number,) = [row for row in rows if row["row"] == "states at the question's end" and row["n"]]
     assert (number["value"], number["low"]) == (0.7, 0.66)
     published = {row["row"]: row["word"] for row in rows if row["column"] == "published"}

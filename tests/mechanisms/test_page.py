@@ -25,6 +25,11 @@ def test_the_page_says_claims_rules_verdicts_and_what_is_not_shown(tmp_path: Pat
         ("cannot tell", "cannot tell"),
         ("cannot tell", "cannot tell"),
     ]
+    assert [row["rule"] for row in verdicts] == [
+        "written before",
+        "written before",
+        "changed after numbers were seen",
+    ]
     assert page.summary["verdict.question_alone.after"] == "contradicted"
     assert page.summary["question_end.before.low"] == pytest.approx(0.68)
     index = write_page(page, tmp_path / "page")
@@ -32,6 +37,8 @@ def test_the_page_says_claims_rules_verdicts_and_what_is_not_shown(tmp_path: Pat
     assert 'class="badge confirmed"' in text
     assert 'class="badge contradicted"' in text
     assert WORK.claims[0].rule in text
+    assert f"Changed after numbers were seen, input only: {WORK.claims[2].revised}" in text
+    assert WORK.claims[2].told_rule in text
     assert "Not measured" in text
     for limit in WORK.limits:
         assert limit in text

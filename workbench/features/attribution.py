@@ -36,7 +36,7 @@ from workbench.features.dictionary import Dictionary
 from workbench.features.sparse import SparseFeatures
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
-from workbench.patch.components import seen
+from workbench.patch.components import seen, states_at
 from workbench.patch.inputs import Batch, ModelInputs, batch_of, require_pair
 from workbench.patch.metrics import Metric
 from workbench.progress import task
@@ -157,20 +157,22 @@ def _batch(
     base: ModelInputs, donor: ModelInputs, rows: Tensor, books: list[Dictionary], metric: Metric
 ) -> tuple[Tensor, Tensor, list[FeatureScores]]:
     """Return the metric of base and donor [rows], and each dictionary's scores."""
+    places = [*{at for book in books for at in (_key(book), _source_key(book))}]
     with donor.within(), torch.no_grad():
-        value, donors, _ = _pass(donor.lm, batch_of(donor, rows, metric.tree), books, metric, False)
+        final, donors = states_at(donor.lm, batch_of(donor, rows, metric.tree), places)
+        value = metric.of(donor.lm, final).cpu()
     with base.within():
-        own, bases, gradients = _pass(
-            base.lm, batch_of(base, rows, metric.tree), books, metric, True
+        own, bases, gradients = _gradients(
+            base.lm, batch_of(base, rows, metric.tree), books, metric
         )
     return own, value, [_scores(book, bases, donors, gradients) for book in books]
 
 
-def _pass(
-    lm: LanguageModel, batch: Batch, books: Sequence[Dictionary], metric: Metric, graded: bool
+def _gradients(
+    lm: LanguageModel, batch: Batch, books: Sequence[Dictionary], metric: Metric
 ) -> tuple[Tensor, dict[SiteKey, Tensor], dict[SiteKey, Tensor]]:
-    """Return the metric [rows], and at every place of the dictionaries the states and, where
-    ``graded``, the metric's gradients, [rows, n, width] in the component's units.
+    """Return the metric [rows], the states at every place that the dictionaries read or write, and
+    the metric's gradients at those they write, [rows, n, width] in the component's units.
     """
     written = {_key(book) for book in books}
     places = {*written, *(_source_key(book) for book in books)}
@@ -183,14 +185,14 @@ def _pass(
         scale = scale_of(lm, at[1])
 
         def transform(hidden: Tensor) -> Tensor:
-            if graded and at == first:
+            if at == first:
                 leaves.append(hidden.detach().requires_grad_())
                 # A view, because only a tensor inside the graph has its hooks called whatever the
                 # backward is asked for.
                 hidden = leaves[0].view_as(leaves[0])
             if at in places:
                 states[at] = seen(lm, at, hidden, batch.columns)
-            if graded and at in written:
+            if at in written:
 
                 def keep(gradient: Tensor) -> None:
                     gradients[at] = gather_columns(gradient, batch.columns) / scale
@@ -200,13 +202,11 @@ def _pass(
 
         return transform
 
-    hooks = {at: follow(at) for at in ({first, *places} if graded else places)}
-    with hooked(lm, hooks):
-        final = run_joint(lm, batch.prompts, batch.tail, None, (), None, gradients=graded)
-    with torch.set_grad_enabled(graded):
+    with hooked(lm, {at: follow(at) for at in {first, *places}}):
+        final = run_joint(lm, batch.prompts, batch.tail, None, (), None, gradients=True)
+    with torch.enable_grad():
         value = metric.of(lm, gather_columns(final, batch.ends))
-        if graded:
-            torch.autograd.grad(value.sum(), leaves)
+        torch.autograd.grad(value.sum(), leaves)
     return value.detach().cpu(), states, gradients
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -48,11 +47,6 @@ class Layout:
     config: str
     tensors: Mapping[Weight, str]
     turned: frozenset[Weight] = frozenset()
-
-    @property
-    def depth(self) -> int:
-        """How many folders below the dictionary's folder the weights lie."""
-        return len(Path(self.weights).parts) - 1
 
 
 def _names(**tensors: str) -> Mapping[Weight, str]:

@@ -160,9 +160,8 @@ def _tensor_names(file: Path) -> set[str]:
 
 
 def _read(file: Path, layout: Layout) -> dict[Weight, Tensor]:
-    wanted = {
-        weight: name for weight, name in layout.tensors.items() if name in _tensor_names(file)
-    }
+    there = _tensor_names(file)
+    wanted = {weight: name for weight, name in layout.tensors.items() if name in there}
     if file.suffix == ".npz":
         try:
             with np.load(file, allow_pickle=False) as held:

@@ -11,12 +11,11 @@ folded into the weights when a dictionary is loaded and is no normalisation any 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor
 
 Normalisation = Literal["none", "layer_norm", "constant_norm"]
-NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 
 EPSILON = 1e-5
 

@@ -1,5 +1,5 @@
 """Confirm or contradict published works on how verbal confidence is made: what each claims, how it
-is tested, and the rule, stated before, that decides.
+is tested, and the rule that decides, stated before or said to be changed since.
 
 A work is one file of :mod:`workbench.mechanisms.works` and one row of
 :data:`workbench.mechanisms.catalogue.WORKS`. The file defines ``WORK``, a

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError
 from workbench.mechanisms.outcomes import CANNOT_TELL, OUTCOMES
 from workbench.mechanisms.record import MechanismRecord
-from workbench.mechanisms.work import Claim, Quantity, Work
+from workbench.mechanisms.work import REVISED, Claim, Quantity, Work
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Page, Section
 from workbench.report.findings import Card, CardNumber, Finding, Judgement
@@ -60,7 +60,7 @@ def mechanism_page(
         ],
         notes=(subject, *notes),
         card=_card(work, records, subject),
-        caveats=(*work.limits, *_reasons(work, records)),
+        caveats=(*work.limits, *_revisions(work), *_reasons(work, records)),
         records={
             f"{work.name}.json": {
                 "work": work.name,
@@ -75,7 +75,17 @@ def _verdict_row(claim: Claim, work: Work, records: Sequence[MechanismRecord]) -
         "claim": claim.sentence,
         "arXiv": claim.arxiv,
         **{record.condition: record.outcomes(work)[claim.name] for record in records},
+        "rule": REVISED.lower() if claim.revised else "written before",
     }
+
+
+def _revisions(work: Work) -> list[str]:
+    """Return what of the tests was changed after numbers were seen."""
+    return [
+        f"{REVISED}, {claim.name.replace('_', ' ')}: {claim.revised}"
+        for claim in work.claims
+        if claim.revised
+    ]
 
 
 def published_rows(work: Work, records: Sequence[MechanismRecord]) -> list[dict[str, str]]:
@@ -176,7 +186,7 @@ def _finding(work: Work, shown: Sequence[Quantity], records: Sequence[MechanismR
                     else f"{labels[name]}: not measured"
                     for name in claim.needs
                 ],
-                claim.rule,
+                claim.told_rule,
             )
             for record in records
         ]

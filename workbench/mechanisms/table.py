@@ -15,7 +15,7 @@ from typing import Any
 from workbench.mechanisms.gather import Tested
 from workbench.mechanisms.over_seeds import SeedMean
 from workbench.mechanisms.page import NOT_KNOWN
-from workbench.mechanisms.work import Claim
+from workbench.mechanisms.work import REVISED, Claim
 
 VERDICTS = "Verdicts"
 DIGITS = 4
@@ -35,19 +35,20 @@ def _verdicts(tested: Sequence[Tested]) -> Iterator[dict[str, Any]]:
 
 
 def _verdict(each: Tested, claim: Claim) -> str:
-    """Return the verdict; of several seeds also in how many it is the same."""
+    """Return the verdict; of several seeds also in how many it is the same; and whether the test
+    was changed after numbers were seen.
+    """
     outcome = each.outcomes[claim.name]
-    if len(each.seeds) == 1:
-        return f"{outcome}, 1 seed"
     same = sum(one == outcome for one in each.by_seed[claim.name].values())
-    return f"{outcome}, {same} of {len(each.seeds)} seeds alone"
+    seeds = "1 seed" if len(each.seeds) == 1 else f"{same} of {len(each.seeds)} seeds alone"
+    return f"{outcome}, {seeds}{f'; {REVISED.lower()}' if claim.revised else ''}"
 
 
 def _numbers(each: Tested) -> Iterator[dict[str, Any]]:
     section = f"{each.work.title.rstrip('?')}: {each.subject}"
     for claim in each.work.claims:
         row = f"rule: {claim.name.replace('_', ' ')}"
-        yield _word(section, row, "here", f"{each.outcomes[claim.name]}: {claim.rule}")
+        yield _word(section, row, "here", f"{each.outcomes[claim.name]}: {claim.told_rule}")
         yield _word(section, row, "published", _published(claim))
     for quantity in each.work.quantities:
         row = f"{quantity.label}{' (control)' if quantity.control else ''}"

@@ -1,9 +1,11 @@
 """Describe a published work: its claims with their rules, what is measured for them, and worlds in
 which the truth is known.
 
-Everything here is written down before a model is asked, and a record keeps the words of the rule it
-was judged by. The dataclasses check what can be checked without measuring: that names are unique,
-and that every rule reads quantities that the work measures.
+A rule is written down before a model is asked, and a record keeps the words of the rule it was
+judged by. Where a rule, or what it reads, was changed after numbers were seen, the claim says so in
+``revised``, which stands wherever its verdict does. The dataclasses check what can be checked
+without measuring: that names are unique, and that every rule reads quantities that the work
+measures.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ Rule = Callable[[Estimates], Outcome]
 Simulate = Callable[[np.random.Generator, int], Estimates]
 """A function that draws the estimates of one world with so many questions."""
 
+REVISED = "Changed after numbers were seen"
+"""Stands beside the verdict of such a claim."""
+NO_TEST = "verdicts on those questions are no test of the rule."
+"""Ends what is said of such a change."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ARXIV = re.compile(r"\d{4}\.\d{5}")
 
@@ -87,6 +93,8 @@ class Claim:
         needs: the quantities that ``decide`` reads.
         published: the authors' numbers; None where none is known.
         worlds: where the rule's power and errors are measured.
+        revised: what of the test was changed after numbers were seen, and which, as a sentence; ""
+            where nothing was.
     """
 
     name: str
@@ -97,6 +105,7 @@ class Claim:
     needs: tuple[str, ...]
     published: tuple[Published, ...] | None
     worlds: tuple[PlantedWorld, ...] = ()
+    revised: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -107,6 +116,11 @@ class Claim:
             raise WorkbenchError(f"{self.arxiv!r} is no arXiv number; write it as 2603.25052.")
         if not self.needs:
             raise WorkbenchError(f"The claim {self.name!r} reads no quantity, so nothing decides.")
+
+    @property
+    def told_rule(self) -> str:
+        """The rule as it is shown, with what was changed of it."""
+        return f"{self.rule}. {REVISED}: {self.revised}" if self.revised else self.rule
 
     def missing(self, estimates: Estimates) -> list[str]:
         """Return the quantities that the rule reads and that were not measured."""

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,12 +45,6 @@ FEW = DirectionParameters(
     strengths=(1.0, 4.0),
     random=2,
 )
-
-
-@pytest.fixture
-def place(finished_run: Any, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny"))
 
 
 def steered(folder: Path, condition: str = "before") -> pd.DataFrame:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +20,6 @@ from workbench.pipeline.stage_store import StageStore
 from workbench.report import write_page
 
 SMALL = GatheredConfidenceParameters(n_questions=8, windows=2, map_questions=4, layers=2)
-
-
-@pytest.fixture
-def place(finished_run: Any, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny"))
 
 
 def test_both_conditions_are_read_and_sealed(

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from workbench.bottleneck.ceiling_writers import GRADIENT
+from workbench.errors import WorkbenchError
 from workbench.experiments.inflation_circuit.read import (
     ATTRIBUTED,
     CHOSEN,
     HELD_OUT,
     NOTHING,
+    POOL,
     RANDOM,
     SETS,
     TRAINED,
@@ -38,12 +38,6 @@ from workbench.trace.sites import Site
 FEW = InflationParameters(attributed=6, wrong=6, corrected=12)
 
 
-@pytest.fixture
-def place(finished_run: Any, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny"))
-
-
 def test_it_reads_once_and_seals_a_record_a_condition(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +55,10 @@ def test_it_reads_once_and_seals_a_record_a_condition(
     assert set(questions["split"][rows[WRONG]]) == {"test"}
     assert set(questions["split"][rows[ATTRIBUTED]]) == {"train"}
     assert not np.isin(rows[ATTRIBUTED], rows[TRAINED]).any()
+    train = np.flatnonzero(questions["split"] == "train")
+    train = np.random.default_rng(run.config.seed).permutation(train)
+    begin = min(POOL, len(train) // 3)
+    np.testing.assert_array_equal(rows[TRAINED], np.sort(train[begin : begin + 12]))
     sets = sets_of(stage.table(SETS))
     writers = len(stage.table(WRITERS))
     assert stage.tensors(ATTRIBUTED)[GRADIENT].shape == (6, writers)
@@ -84,6 +82,17 @@ def test_it_reads_once_and_seals_a_record_a_condition(
     assert [r.to_json() for r in again.records] == [r.to_json() for r in first.records]
     index = write_page(page_of(again), figures / "inflation_circuit")
     assert WORK.title in index.read_text()
+
+
+def test_a_correction_of_one_kind_of_answer_ends_before_any_forward(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first 12 of any rows count as wrong: all of the correction's."""
+    read = "workbench.experiments.inflation_circuit.read"
+    monkeypatch.setattr(f"{read}.right_answers", lambda run, rows: np.arange(len(rows)) >= 12)
+    monkeypatch.setattr(f"{read}.model_in", None)
+    with pytest.raises(WorkbenchError, match="12 training questions of the correction"):
+        run_inflation_circuit(None, place, FEW, figures=tmp_path / "figures" / "tiny")
 
 
 def test_sets_are_the_largest_and_what_is_left_of_them() -> None:

@@ -29,12 +29,6 @@ from workbench.report import write_page
 ALONE = SelfKnowledgeParameters(teaching=False)
 
 
-@pytest.fixture
-def place(finished_run: Any, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny"))
-
-
 def in_json(records: Sequence[MechanismRecord]) -> list[dict[str, Any]]:
     """NaN is null there, so that records compare."""
     return [record.to_json() for record in records]

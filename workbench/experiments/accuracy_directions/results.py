@@ -1,8 +1,9 @@
 """Gather what the stages measured into a record a condition.
 
 Brier scores and AUROC2 of steering are of the held-out questions that were steered; differences are
-paired, with normal intervals of the mean over questions. Of several random directions the mean over
-them is taken for each question. Reasoning is tested on the base model alone.
+paired, with normal intervals of the mean over questions. Of several random directions the mean
+Brier score over them is taken for each question, and AUROC2 of the first. Reasoning is tested on
+the base model alone.
 """
 
 from __future__ import annotations

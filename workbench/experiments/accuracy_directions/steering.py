@@ -1,9 +1,9 @@
 """Steer stated confidence towards what the accuracy probe reads, question by question.
 
 The direction of confidence at a layer is the difference of the mean states of training questions
-that are stated more and less confidently than the median of their domain, at the confidence
-position. Question i is pushed along it, at the confidence position and at every further token of
-the number, by
+that are stated more and less confidently than the median one, states and confidence less the means
+of their domain, at the confidence position. Question i is pushed along it, at the confidence
+position and at every further token of the number, by
 
     strength * (probe's probability - expected confidence) * spread of the layer's states,
 
@@ -104,25 +104,17 @@ def steer_adaptively(
     tested = choose_items(questions, plan.steered, run.config.seed)
     graded = run.stage("answer").table("answers").set_index(ROW)["correct"]
     with model_in(run, condition) as lm:
-        gaps = _gaps(readings, tuned)
-        offered = {
-            f"{ADAPTIVE} {layer} {strength:g}": Push(ADAPTIVE, layer, axis.push(strength * gaps))
-            for layer, axis in axes.items()
-            for strength in plan.strengths
-        } | {
-            f"{CONSTANT} {layer} {length:g}": Push(
-                CONSTANT, layer, axis.push(np.full(len(tuned), length))
-            )
-            for layer, axis in axes.items()
-            for length in CONSTANTS
-        }
+        units = {ADAPTIVE: _gaps(readings, tuned), CONSTANT: np.ones(len(tuned))}
         names = [
             (kind, layer, size)
             for kind, sizes in ((ADAPTIVE, plan.strengths), (CONSTANT, CONSTANTS))
             for layer in layers
             for size in sizes
         ]
-        read = _read(run, lm, stage, tuned, list(offered.values()), f"choosing {condition.name}")
+        offered = [
+            Push(kind, layer, axes[layer].push(size * units[kind])) for kind, layer, size in names
+        ]
+        read = _read(run, lm, stage, tuned, offered, f"choosing {condition.name}")
         choice = _choice(read, names, graded)
         best = {
             kind: choice[choice["kind"] == kind].sort_values("brier").iloc[0]

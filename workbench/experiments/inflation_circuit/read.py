@@ -2,10 +2,11 @@
 
 One stage a condition. Groups of questions share none: the reference is the mean over the least
 confident of some training questions, at the very token (or, if asked for, over ordinary tokens of
-them); writers are attributed on wrong answers of others, the correction's size is chosen on
-training questions of both grades, and sets are tested on held-out questions alone. Wrong held-out
-answers are read with every set (WRONG); right and wrong ones of both splits with the chosen sets
-alone (TRAINED, HELD_OUT). After a kill the batches that were done are read back.
+them); the correction's size is chosen on others, drawn whatever their grade, so that as many of
+them are right as of all; writers are attributed on wrong answers of those that are left, and sets
+are tested on held-out questions alone. Wrong held-out answers are read with every set (WRONG);
+right and wrong ones of both splits with the chosen sets alone (TRAINED, HELD_OUT). After a kill the
+batches that were done are read back.
 
 Besides a set's ablation, what it carries is read: all other writers are ablated. Cost: a set is a
 branch of the tokens that a number is read from.
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.arrays import Bools, Floats, Rows
+from workbench.arrays import Floats, Rows
 from workbench.bottleneck.ceiling_writers import (
     GRADIENT,
     Reference,
@@ -37,6 +38,7 @@ from workbench.experiments.text_bottleneck.ceiling_sets import writers_table
 from workbench.experiments.text_bottleneck.conditions import ModelCondition, model_in
 from workbench.experiments.text_bottleneck.number_reader import NumberReader
 from workbench.experiments.text_bottleneck.read import distributions, split_of
+from workbench.loop.answers import right_answers
 from workbench.loop.questions import spread_rows
 from workbench.loop.run import Run
 from workbench.mechanisms.works.inflation_circuit import COMPACT
@@ -110,13 +112,19 @@ def read_inflation(
     train = rng.permutation(split.train)
     pool = min(POOL, len(train) // 3)
     references, rest = train[:pool], train[pool:]
-    wrong = _wrong(rest, split.train, split.questions.training_correct)
-    attributed = np.sort(wrong[: count.attributed])
-    corrected = np.sort(rest[~np.isin(rest, attributed)][: count.corrected])
+    # Drawn before any grade is looked at: what wrong answers leave over is too often right.
+    kept = min(count.corrected, len(rest) // 2)
+    corrected = np.sort(rest[:kept])
+    attributed = np.sort(_wrong(context, rest[kept:])[: count.attributed])
     tested = spread_rows(split.test[~split.questions.correct], count.wrong)
     held_out = spread_rows(split.test, count.corrected)
     if not len(attributed) or not len(tested) or not len(corrected):
         return {"why_not": "there are too few wrong answers to find writers on and to test them"}
+    if len(np.unique(right_answers(context, corrected))) < 2:
+        raise WorkbenchError(
+            f"The {len(corrected)} training questions of the correction have answers of one kind "
+            "only, so no map can be fitted on them; give a larger corrected=, or more questions."
+        )
     with model_in(context, condition) as lm:
         reader = NumberReader(context, lm)
         inputs = reader.at_number(attributed, trie)
@@ -178,9 +186,9 @@ def _reference(
     return mean_at_number(reader.at_number(unsure, trie), trie.tree, reader.budget)
 
 
-def _wrong(rows: Rows, train: Rows, correct: Bools) -> Rows:
+def _wrong(context: Run, rows: Rows) -> Rows:
     """Return those of ``rows`` whose answer is wrong, in their order."""
-    return rows[~correct[np.searchsorted(train, rows)]]
+    return rows[~right_answers(context, rows)]
 
 
 def choose_sets(writers: Sequence[Site], scores: Floats, rng: np.random.Generator) -> list[RoleSet]:
@@ -205,7 +213,8 @@ def choose_sets(writers: Sequence[Site], scores: Floats, rng: np.random.Generato
 
 
 def _others(every: WriterSet, some: WriterSet) -> WriterSet:
-    return tuple(at for at in every if at not in set(some))
+    gone = set(some)
+    return tuple(at for at in every if at not in gone)
 
 
 def _sets_table(sets: Sequence[RoleSet]) -> pd.DataFrame:

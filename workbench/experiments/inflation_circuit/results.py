@@ -16,6 +16,7 @@ import pandas as pd
 
 from workbench.arrays import Floats, Rows
 from workbench.bottleneck.ceiling_writers import GRADIENT
+from workbench.bottleneck.writer_sets import largest_writers
 from workbench.elicit.readout import expected_confidence
 from workbench.experiments.inflation_circuit.read import (
     ALONE,
@@ -26,6 +27,7 @@ from workbench.experiments.inflation_circuit.read import (
     HELD_OUT,
     LIKE,
     NOTHING,
+    ROLES,
     SETS,
     TRAINED,
     WRITERS,
@@ -36,7 +38,7 @@ from workbench.experiments.inflation_circuit.read import (
     sets_of,
 )
 from workbench.experiments.mechanism_record import record_of_run
-from workbench.experiments.text_bottleneck.ceiling_sets import kept_writers
+from workbench.experiments.text_bottleneck.ceiling_sets import kept_writers, writers_table
 from workbench.experiments.text_bottleneck.conditions import ModelCondition
 from workbench.experiments.text_bottleneck.read import split_of
 from workbench.loop.answers import right_answers
@@ -53,7 +55,6 @@ from workbench.mechanisms.works.inflation_measures import (
     measure_depth,
 )
 from workbench.pipeline.store import ROW, StageStore
-from workbench.trace.sites import Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,28 +66,28 @@ class _Kept:
     rows: dict[str, Rows]
 
 
-def measure_inflation(
-    run: Run, *, condition: ModelCondition, name: str
-) -> tuple[MechanismRecord, pd.DataFrame, pd.DataFrame]:
-    """Return the record of a condition that records call ``name``, the curve over sizes (size,
-    confidence, removed, carried) and the compact set's writers (layer, component, index, share).
+@dataclass(frozen=True, eq=False)
+class SizeTables:
+    """The ``curve`` over sizes (size, confidence, removed, carried) and the compact set's
+    ``writers`` (layer, component, index, share); both empty where nothing could be ablated.
     """
-    kept_stage = run.stage(inflation_stage(condition.name))
-    facts = kept_stage.facts()
-    if "why_not" in facts:
-        reasons = {each.name: str(facts["why_not"]) for each in WORK.quantities}
-        record = record_of_run(run, WORK, {}, name, reasons=reasons)
-        return record, pd.DataFrame(), pd.DataFrame()
-    kept, draw = _kept(run, kept_stage), Bootstrap(run.config.bootstrap_resamples, run.config.seed)
-    sets, writers = sets_of(kept_stage.table(SETS)), kept_writers(kept_stage.table(WRITERS))
-    scores = kept_stage.tensors(ATTRIBUTED)[GRADIENT]
+
+    curve: pd.DataFrame
+    writers: pd.DataFrame
+
+
+def measure_inflation(run: Run, *, condition: ModelCondition, name: str) -> MechanismRecord:
+    """Return the record of a condition that records call ``name``."""
+    stage = run.stage(inflation_stage(condition.name))
+    if "why_not" in stage.facts():
+        reasons = {each.name: str(stage.facts()["why_not"]) for each in WORK.quantities}
+        return record_of_run(run, WORK, {}, name, reasons=reasons)
+    kept, draw = _kept(run, stage), Bootstrap(run.config.bootstrap_resamples, run.config.seed)
+    sets, writers = sets_of(stage.table(SETS)), kept_writers(stage.table(WRITERS))
+    scores = stage.tensors(ATTRIBUTED)[GRADIENT]
     compact = compact_size(len(writers))
-    split = split_of(run, condition)
-    accuracy = float(split.questions.training_correct.mean())
-    of = {
-        role: [1 + at for at, one in enumerate(sets) if one.role == role]
-        for role in (CHOSEN, ALONE, NOTHING, LIKE, ANYWHERE, ALONE_LIKE)
-    }
+    accuracy = float(split_of(run, condition).questions.training_correct.mean())
+    of = _columns(sets)
     at = [one.size for one in sets if one.role == CHOSEN].index(compact)
     wrong = kept.expected[WRONG]
     ablated = Ablated(
@@ -101,16 +102,17 @@ def measure_inflation(
         kept.mass[:, of[CHOSEN][at]],
         kept.mass[:, of[LIKE]].mean(axis=1),
     )
-    estimates = measure_ablated(ablated, draw)
-    depth_layers = [site.layer for site in writers]
-    estimates |= measure_depth(scores, depth_layers, compact, draw)
     correction, told = _corrected(run, kept, [one.size for one in sets if one.role == CHOSEN])
-    estimates |= measure_correction(correction, draw)
+    estimates = (
+        measure_ablated(ablated, draw)
+        | measure_depth(scores, [site.layer for site in writers], compact, draw)
+        | measure_correction(correction, draw)
+    )
     why = (
         "wrong answers are not surely given more than the accuracy, so there is no inflation, or "
         "the writers together do not surely hold it up"
     )
-    record = record_of_run(
+    return record_of_run(
         run,
         WORK,
         estimates,
@@ -124,8 +126,25 @@ def measure_inflation(
             **told,
         },
     )
-    curve = _curve(wrong, sets, of)
-    return record, curve, _chosen_writers(scores, writers, compact)
+
+
+def size_tables(run: Run, condition: ModelCondition) -> SizeTables:
+    """Return what the page shows of a condition by size."""
+    stage = run.stage(inflation_stage(condition.name))
+    if "why_not" in stage.facts():
+        return SizeTables(pd.DataFrame(), pd.DataFrame())
+    sets, writers = sets_of(stage.table(SETS)), kept_writers(stage.table(WRITERS))
+    mean = stage.tensors(ATTRIBUTED)[GRADIENT].mean(axis=0)
+    largest = list(largest_writers(mean, compact_size(len(writers))))
+    return SizeTables(
+        _curve(_kept(run, stage).expected[WRONG], sets),
+        writers_table([writers[at] for at in largest]).assign(share=mean[largest]),
+    )
+
+
+def _columns(sets: Sequence[RoleSet]) -> dict[str, list[int]]:
+    """Return by role where its sets stand after the reading without ablation."""
+    return {role: [1 + at for at, one in enumerate(sets) if one.role == role] for role in ROLES}
 
 
 def _kept(run: Run, stage: StageStore) -> _Kept:
@@ -164,10 +183,11 @@ def _corrected(run: Run, kept: _Kept, sizes: list[int]) -> tuple[Corrected, dict
     return found, told
 
 
-def _curve(wrong: Floats, sets: list[RoleSet], of: dict[str, list[int]]) -> pd.DataFrame:
+def _curve(wrong: Floats, sets: Sequence[RoleSet]) -> pd.DataFrame:
     """Return, by size, the mean confidence that a set's ablation leaves, and the shares removed and
     carried of what all writers hold up; NaN where they hold up nothing.
     """
+    of = _columns(sets)
     held = float((wrong[:, 0] - wrong[:, of[NOTHING][0]]).mean())
     rows = []
     for gone, alone in zip(of[CHOSEN], of[ALONE], strict=True):
@@ -182,16 +202,3 @@ def _curve(wrong: Floats, sets: list[RoleSet], of: dict[str, list[int]]) -> pd.D
             }
         )
     return pd.DataFrame(rows)
-
-
-def _chosen_writers(scores: Floats, writers: Sequence[Site], size: int) -> pd.DataFrame:
-    mean = scores.mean(axis=0)
-    order = np.argsort(-mean, kind="stable")[:size]
-    return pd.DataFrame(
-        {
-            "layer": [writers[at].layer for at in order],
-            "component": [writers[at].component for at in order],
-            "index": [-1 if writers[at].index is None else writers[at].index for at in order],
-            "share": mean[order],
-        }
-    )

@@ -25,7 +25,7 @@ from workbench.experiments.inflation_circuit.read import (
     inflation_stage,
     read_inflation,
 )
-from workbench.experiments.inflation_circuit.results import measure_inflation
+from workbench.experiments.inflation_circuit.results import measure_inflation, size_tables
 from workbench.experiments.mechanism_record import BASE, TAUGHT
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, ModelCondition
@@ -94,24 +94,20 @@ def run_inflation_circuit(
     measure = partial(_records, conditions=conditions)
     stages.append(record_stage(WORK, measure, ("seed",), needs, parameters.model_dump()))
     run_stages(stages, run, {})
-    found = {
-        name: measure_inflation(run, condition=each, name=name) for name, each in conditions.items()
-    }
+    tables = {name: size_tables(run, each) for name, each in conditions.items()}
     return InflationCircuit(
         run.config,
         parameters,
         records_of(run.stage(stage_name(WORK.name))),
-        {name: curve for name, (_, curve, _) in found.items()},
-        {name: writers for name, (_, _, writers) in found.items()},
+        {name: each.curve for name, each in tables.items()},
+        {name: each.writers for name, each in tables.items()},
     )
 
 
 def _records(
     run: Run, stage: StageStore, *, conditions: Mapping[str, ModelCondition]
 ) -> list[MechanismRecord]:
-    return [
-        measure_inflation(run, condition=each, name=name)[0] for name, each in conditions.items()
-    ]
+    return [measure_inflation(run, condition=each, name=name) for name, each in conditions.items()]
 
 
 def _stage(condition: ModelCondition, parameters: InflationParameters) -> Stage:

@@ -15,7 +15,8 @@ A cosine of probes alone is no test: where states are correlated, two probes can
 same along orthogonal weights. In a model that was taught to state what the accuracy probe reads the
 cosine stays near 0.2 while the readings correlate with 0.8. The first rule, which read the cosine
 alone, could not contradict the claim there; so the readings were added, before any other model was
-tested.
+tested. Verdicts on the questions of that model are no tests of this rule, nor of that of steering,
+whose clause on pushes that do not read the question was changed after its numbers.
 
 Not shown: that another pair of layers or positions has no other angle, or that the model reads
 these directions.
@@ -31,7 +32,7 @@ from workbench.mechanisms.outcomes import (
     surely_below,
     surely_within,
 )
-from workbench.mechanisms.work import Claim, Quantity, Work
+from workbench.mechanisms.work import NO_TEST, Claim, Quantity, Work
 from workbench.mechanisms.works.direction_worlds import (
     contamination_worlds,
     orthogonal_worlds,
@@ -137,6 +138,8 @@ CLAIMS = (
         ("corrected", "readings", "reliability_accuracy", "reliability_confidence"),
         None,
         orthogonal_worlds(ORTHOGONAL),
+        "the correlation of the readings was added after those of the default model, base and "
+        f"taught, were seen; {NO_TEST}",
     ),
     Claim(
         "contamination",
@@ -164,6 +167,8 @@ CLAIMS = (
         ("steered_minus_base", "steered_minus_permuted"),
         None,
         steering_worlds(),
+        "the clause on pushes that do not read the question was changed after those of the default "
+        f"model were seen; {NO_TEST}",
     ),
 )
 

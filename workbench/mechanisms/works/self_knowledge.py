@@ -12,6 +12,9 @@ Everything is AUROC2 within domain on held-out questions, with exact intervals
 that were made, on training questions. Sign: a difference is positive where the model's own states
 predict better. SMALL is the difference that counts as none.
 
+The rule of the third was changed after numbers of the default model were seen: verdicts on those
+questions are no tests of it.
+
 Not shown: that a better classifier of the text would not do better still, or that the model uses
 what its states hold.
 """
@@ -29,7 +32,7 @@ from workbench.mechanisms.outcomes import (
     surely_above,
     surely_below,
 )
-from workbench.mechanisms.work import Claim, PlantedWorld, Published, Quantity, Work
+from workbench.mechanisms.work import NO_TEST, Claim, PlantedWorld, Published, Quantity, Work
 from workbench.mechanisms.works.question_scores import (
     BEST_INPUT,
     DISAGREE,
@@ -179,6 +182,7 @@ CLAIMS = (
                 },
             ),
         ),
+        f"the rule was changed after those of the default model were seen; {NO_TEST}",
     ),
 )
 
