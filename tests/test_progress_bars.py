@@ -12,7 +12,6 @@ from workbench import progress
 from workbench.progress import notice, reporting, task, track
 from workbench.progress_bars import Bars, show_progress
 
-
 pytestmark = pytest.mark.usefixtures("no_bars_afterwards")
 
 
