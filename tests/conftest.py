@@ -37,6 +37,7 @@ from workbench.loading import load_model
 from workbench.loop import open_current_run
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
+from workbench.progress_bars import show_progress
 from workbench.questions import write_questions
 
 # A property that takes long on a busy machine is no fault.
@@ -48,6 +49,13 @@ if (
 ):  # processes share the cores; threads of several would wait for one another
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_bars_afterwards() -> Iterator[None]:
+    """A test may draw bars and hide notices from then on; those after it begin without either."""
+    yield
+    show_progress(False)
 
 
 @pytest.fixture(scope="session")

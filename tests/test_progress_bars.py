@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
 from functools import partialmethod
 from typing import Any, ClassVar
 
@@ -13,11 +12,7 @@ from workbench import progress
 from workbench.progress import notice, reporting, task, track
 from workbench.progress_bars import Bars, show_progress
 
-
-@pytest.fixture(autouse=True)
-def none_afterwards() -> Iterator[None]:
-    yield
-    show_progress(False)
+pytestmark = pytest.mark.usefixtures("no_bars_afterwards")
 
 
 class Bar:

@@ -62,6 +62,18 @@ def test_settings_are_the_defaults_and_can_be_given_back(tmp_path: Path) -> None
     assert load_config(path) == RunConfig()
 
 
+@pytest.mark.parametrize("words", ["settings", "grid run", "bench run", "bench teach"])
+def test_a_command_of_one_process_is_refused_in_several(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its second word is that of a command that may be started in several."""
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    command = words.split()
+    assert mistake(*command).startswith(f"workbench {command[0]} runs in one process, and 2 were")
+    assert call(*command, "--help").exit_code == 0
+
+
 def test_questions_of_a_file_are_counted_by_domain(tmp_path: Path) -> None:
     file = tmp_path / "q.csv"
     file.write_text("question,answers,domain\nA?,a,zoo\nB?,b,art\nC?,c|d,zoo\n")

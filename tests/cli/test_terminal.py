@@ -59,10 +59,9 @@ def test_notices_about_future_versions_are_hidden_and_warnings_are_not() -> None
 
 
 def test_the_trainers_notice_about_its_checkpoints_is_hidden(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     logger = logging.getLogger("transformers.trainer_utils")
-    monkeypatch.setattr(logger, "filters", [])
     caplog.set_level(logging.WARNING, logger=logger.name)
     logger.addHandler(caplog.handler)
     notice = "mtime may not be reliable on this filesystem, falling back to numerical ordering"

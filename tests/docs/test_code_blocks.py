@@ -23,7 +23,7 @@ def test_there_are_blocks_to_run() -> None:
     assert len(BLOCKS) >= 10
 
 
-@pytest.mark.usefixtures("tiny_defaults")
+@pytest.mark.usefixtures("tiny_defaults", "no_bars_afterwards")
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_runs(block: str, tmp_path: Path) -> None:
     if "import pyvene" in block and importlib.util.find_spec("pyvene") is None:

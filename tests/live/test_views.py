@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peft.tuners.lora import LoraLayer
 
 import workbench as wb
 from workbench.errors import WorkbenchError
@@ -122,6 +123,22 @@ def test_a_run_shows_its_scale_its_tuned_model_and_its_probe(
     )  # fmt: skip
     assert executed(moved["code"]) == pytest.approx(moved["value"], abs=1e-5)
     assert moved["unit"] > 0
+
+
+def test_between_two_tokens_the_tuned_model_has_its_adapter(
+    run_session: Session, asked: dict[str, Any]
+) -> None:
+    """In a notebook, cells and other views are run between the lines of one."""
+    words = lines(run_session, view="tokens", pair=asked)[0]
+    request = {
+        "view": "generate", "pair": asked, "tokens": 3,
+        "change": {"kind": "swap", "layer": 2, "position": len(words["base"]) - 1},
+    }  # fmt: skip
+    written = view_lines(run_session, read_view(json.dumps(request).encode()))
+    layers = [m for m in run_session.lm.model.modules() if isinstance(m, LoraLayer)]
+    off = [[layer.disable_adapters for layer in layers] for _ in written]
+    assert len(off) > 1
+    assert off == [[False] * len(layers)] * len(off)
 
 
 def test_the_tuned_model_is_patched_with_states_of_the_base(

@@ -69,10 +69,10 @@ def test_true_losses_are_those_of_whole_conversations(context: Run) -> None:
     line = line[line["model"] == "taught"]
     assert (line.groupby("row").size() == CHECKED_TOKENS).all()
     row = int(line["row"].iloc[0])
-    conversation = confidence_conversations(context)[row]
     rows = context.stage("attribute").table("attributed")["row"].tolist()
     everyone = confidence_conversations(context)
-    drawn = draw_replacements(context, [everyone[each] for each in rows])[rows.index(row)][0]
+    conversation = everyone[row]
+    drawn = draw_replacements(context, everyone, rows)[rows.index(row)][0]
     at = int(line["position"].iloc[0])
     tokens = list(conversation.tokens)
     tokens[at] = drawn[at]
@@ -143,7 +143,7 @@ def test_a_run_of_an_earlier_version_opens_and_says_what_is_missing(
 
 def test_no_share_leaves_none_and_says_why(writable: Run) -> None:
     run = with_share(writable, 0)
-    assert len(attributed_rows(run)) == 0
+    assert len(attributed_rows(run, confidence_conversations(run))) == 0
     stage = run.store.stage("attribute", "other")
     stage.begin()
     facts = attribute(run, stage)

@@ -87,9 +87,10 @@ class Commands(TyperGroup):
                 no_notices(),
                 self.make_context(PROGRAM, list(words), **extra) as context,
             ):
-                if not {*LAUNCHABLE, "--help"} & {*words}:
+                # Without words and for options before a command, making the context has ended.
+                if words[0] not in LAUNCHABLE and "--help" not in words:
                     require_one_process(
-                        f"{PROGRAM} {words[0] if words else ''}".strip(),
+                        f"{PROGRAM} {words[0]}",
                         "start it without torchrun or accelerate launch; of several processes are "
                         f"{', '.join(LAUNCHABLE)}",
                     )

@@ -58,7 +58,7 @@ class _Bars:
 def bars(console: Console) -> Iterator[None]:
     """Show the progress of everything inside the block, with elapsed time and time left.
 
-    Progress is shown as bars where they can move, in a terminal and in a notebook. Server (a
+    Progress is shown as bars where they can move, in a terminal and in a notebook. Elsewhere (a
     file, a pipe, a log of a job, a dumb terminal) it is shown as plain lines, each written out at
     once. Libraries' notices to developers about future versions, and notices without meaning here,
     are suppressed.

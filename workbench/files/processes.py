@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.files.locks import LOCK, hold_folder
 from workbench.files.ownership import is_own
 
 RANK, COUNT, LOCAL = "RANK", "WORLD_SIZE", "LOCAL_RANK"
@@ -71,6 +70,8 @@ def own_folder(folder: Path, copied: bool = True) -> Path:
         return folder
     copied = copied and is_own(folder)
     if is_first_process():
+        from workbench.files.locks import hold_folder
+
         with hold_folder(folder) if copied else nullcontext():
             wait_for_all()  # nobody writes there from here on,
             wait_for_all()  # and the others have their copy
@@ -149,6 +150,8 @@ def only_first_prints() -> Iterator[None]:
 @lru_cache(maxsize=1)
 def _temporary() -> Path:
     """Make this process's temporary folder, and remove those that killed processes left."""
+    from workbench.files.locks import LOCK, hold_folder
+
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{LOCK}"):
         with suppress(OSError, WorkbenchError), hold_folder(left.parent):
             shutil.rmtree(left.parent, ignore_errors=True)

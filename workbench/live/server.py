@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from functools import cache, partial
+from functools import partial
+from pathlib import PurePath
 from typing import Any
 
-from plotly.offline import get_plotlyjs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -23,31 +23,23 @@ from starlette.types import ASGIApp
 from workbench.errors import WorkbenchError
 from workbench.live.catalogue import catalogue
 from workbench.live.guard import Address, Guard
+from workbench.live.page_files import PAGE, PLOTLY, SHARED, page_file
 from workbench.live.requests import MOST_BYTES, View, read_view
 from workbench.live.session import Session
 from workbench.live.views import view_lines
 from workbench.live.worker import Line, Worker
-from workbench.report.html import own_script
 
-HTML, SCRIPT, STYLE = "text/html", "text/javascript", "text/css"
+TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 LINES = "application/x-ndjson"
-_FILES = {
-    "": ("workbench.live", "page/live.html", HTML),
-    "live.css": ("workbench.live", "page/live.css", STYLE),
-    "server.js": ("workbench.live", "page/server.js", SCRIPT),
-    "live.js": ("workbench.live", "page/live.js", SCRIPT),
-    "figures.js": ("workbench.live", "page/figures.js", SCRIPT),
-    "exports.js": ("workbench.live", "page/exports.js", SCRIPT),
-    "page.css": ("workbench.report", "page.css", STYLE),
-    "page.js": ("workbench.report", "page.js", SCRIPT),
-    "htm-preact.js": ("workbench.report", "vendor/htm-preact.js", SCRIPT),
-}
+OWN = ("live.css", "server.js", "live.js", "figures.js", "exports.js")
+"""What the page asks for, beside the files it shares."""
 
 
 def make_app(session: Session, worker: Worker, address: Address) -> ASGIApp:
     """Return the application, guarded."""
     routes = [
-        Route(f"/{name}", partial(_file, name), methods=["GET"]) for name in (*_FILES, "plotly.js")
+        Route("/" if name == PAGE else f"/{name}", partial(_file, name), methods=["GET"])
+        for name in (PAGE, *OWN, *SHARED, PLOTLY)
     ]
     state = Starlette(
         routes=[
@@ -60,10 +52,7 @@ def make_app(session: Session, worker: Worker, address: Address) -> ASGIApp:
 
 
 async def _file(name: str, request: Request) -> Response:
-    if name == "plotly.js":
-        return Response(_plotly(), media_type=SCRIPT)
-    package, path, kind = _FILES[name]
-    return Response(own_script(path, package), media_type=kind)
+    return Response(page_file(name), media_type=TYPES[PurePath(name).suffix])
 
 
 async def _session(session: Session, request: Request) -> Response:
@@ -102,8 +91,3 @@ async def _lines(session: Session, worker: Worker, page: str, view: View) -> Asy
 
 def _written(line: dict[str, Any]) -> bytes:
     return (json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n").encode()
-
-
-@cache
-def _plotly() -> str:
-    return str(get_plotlyjs())

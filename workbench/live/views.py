@@ -160,12 +160,17 @@ def _generated(session: Session, view: GenerateView, pair: OpenPair) -> Iterator
             {"value": after, "code": change_code.generated(session, view, pair)} if done else {}
         )
 
-    with run_as_named(pair.lm):
-        steps = generate_patched(
-            pair.lm, prompt, branch, view.tokens, tokens_per_forward=session.tokens_per_forward
-        )
-        for plain_token, patched_token in steps:
-            before += [] if plain_token is None else [plain_token]
-            after += [] if patched_token is None else [patched_token]
-            yield line(False)
+    steps = generate_patched(
+        pair.lm, prompt, branch, view.tokens, tokens_per_forward=session.tokens_per_forward
+    )
+    while True:
+        # In a notebook, cells and other views use the model between two lines.
+        with run_as_named(pair.lm):
+            step = next(steps, None)
+        if step is None:
+            break
+        plain_token, patched_token = step
+        before += [] if plain_token is None else [plain_token]
+        after += [] if patched_token is None else [patched_token]
+        yield line(False)
     yield line(True)

@@ -15,11 +15,10 @@ from typing import Any
 
 import anywidget
 import traitlets
-from plotly.offline import get_plotlyjs
 
 from workbench.live.channel import Channel
+from workbench.live.page_files import PAGE, page_file
 from workbench.live.session import Session
-from workbench.report.html import own_script
 
 POLICY = "; ".join(
     [
@@ -31,12 +30,6 @@ POLICY = "; ".join(
         "form-action 'none'",
     ]
 )
-REPORT_FILES = {
-    "page.css": "page.css",
-    "page.js": "page.js",
-    "htm-preact.js": "vendor/htm-preact.js",
-}
-"""Files of the page that belong to the reports."""
 
 
 class LiveWidget(anywidget.AnyWidget):
@@ -46,7 +39,7 @@ class LiveWidget(anywidget.AnyWidget):
     off its model.
     """
 
-    _esm = str(own_script("page/widget.js", "workbench.live"))
+    _esm = page_file("widget.js")
     height = traitlets.Int(1000, min=200, max=20_000).tag(sync=True)
 
     def __init__(
@@ -79,7 +72,7 @@ def framed_page() -> str:
     """Return the page of the live bench as one text, with its scripts and styles in it, and the
     frame's messages in place of the server.
     """
-    html = str(own_script("page/live.html", "workbench.live"))
+    html = page_file(PAGE)
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     html = html.replace("<title>", f"{policy}\n<title>", 1)
     html = re.sub(
@@ -100,8 +93,4 @@ def framed_page() -> str:
 
 
 def _file(name: str) -> str:
-    if name == "plotly.js":
-        return str(get_plotlyjs())
-    if name in REPORT_FILES:
-        return str(own_script(REPORT_FILES[name]))
-    return str(own_script(f"page/{'frame.js' if name == 'server.js' else name}", "workbench.live"))
+    return page_file("frame.js" if name == "server.js" else name)

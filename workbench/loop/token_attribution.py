@@ -14,6 +14,7 @@ by layer, or split into tensors over processes) has no attribution, and the stag
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -55,12 +56,12 @@ def attribute(context: Run, stage: StageStore) -> dict[str, Any]:
     "attributed" (row, and the confidence by model) and "replaced" (row, model, position, estimate,
     effect).
     """
-    rows = attributed_rows(context)
+    everyone = confidence_conversations(context)
+    rows = attributed_rows(context, everyone)
     why_not = no_gradients_reason(context.lm)
     if why_not or not len(rows):
         return {"items": 0, "why_not": why_not or "attribution.share leaves room for none"}
-    everyone = confidence_conversations(context)
-    drawn = draw_replacements(context, [everyone[row] for row in rows])
+    drawn = draw_replacements(context, everyone, rows)
     lengths = [len(everyone[row].tokens) for row in rows]
     batches = plan_batches(lengths, gradient_tokens(context), context.scale_tokens.trie.tree.size)
     scores: dict[str, NDArray[Any]] = {}
@@ -87,18 +88,21 @@ def attribute(context: Run, stage: StageStore) -> dict[str, Any]:
     return facts
 
 
-def attributed_rows(context: Run) -> NDArray[np.int64]:
+def attributed_rows(context: Run, everyone: Sequence[Conversation]) -> NDArray[np.int64]:
     """Return the patched questions whose tokens are attributed: as many as fit into the share, in
     an order fixed by the seed.
+
+    Args:
+        everyone: the conversation of every question.
     """
     patched = np.sort(context.stage("patch").table("sweep")[ROW].unique())
-    everyone = [len(each.tokens) for each in confidence_conversations(context)]
+    lengths = [len(each.tokens) for each in everyone]
     taught = context.stage("teach").facts()
     layers = context.lm.n_layers
-    before = work_before(sum(everyone), taught["tokens"], layers, taught["start_layer"])
+    before = work_before(sum(lengths), taught["tokens"], layers, taught["start_layer"])
     return fitting_rows(
         patched,
-        [everyone[row] + context.scale_tokens.trie.tree.size for row in patched],
+        [lengths[row] + context.scale_tokens.trie.tree.size for row in patched],
         before / layers,
         context.config.attribution.share,
         context.config.seed,
@@ -140,17 +144,18 @@ def no_gradients_reason(lm: LanguageModel) -> str:
     return ""
 
 
-def draw_replacements(context: Run, chosen: list[Conversation]) -> list[list[list[int]]]:
-    """Draw, for every conversation, :data:`DRAWS` texts of its length from the tokens of the
-    training questions' conversations, without those that mark turns.
+def draw_replacements(
+    context: Run, everyone: Sequence[Conversation], rows: Iterable[int]
+) -> list[list[list[int]]]:
+    """Draw, for the conversation of every row, :data:`DRAWS` texts of its length from the tokens of
+    the training questions' conversations, without those that mark turns.
     """
     questions, _ = load_questions(context)
     training = questions.loc[questions["split"] == "train", ROW]
     special = {*context.lm.tokenizer.all_special_ids}
-    everyone = confidence_conversations(context)
-    pool = [t for row in training for t in everyone[row].tokens if t not in special]
+    pool = np.array([t for row in training for t in everyone[row].tokens if t not in special])
     draw = np.random.default_rng(context.config.seed)
-    return [draw.choice(pool, (DRAWS, len(each.tokens))).tolist() for each in chosen]
+    return [draw.choice(pool, (DRAWS, len(everyone[row].tokens))).tolist() for row in rows]
 
 
 def _inputs(taught: LanguageModel, name: str, prompts: list[Any]) -> ModelInputs:
