@@ -45,12 +45,14 @@ def fitting_items(settings: PatchSettings, before: float, each: float) -> int:
     return max(settings.n_questions, int(settings.share * before / each))
 
 
-def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.int64]:
-    """Draw rows of held-out questions, spread as evenly over domains as possible, fixed by the
-    seed.
+def choose_items(
+    questions: pd.DataFrame, items: int, seed: int, split: str = "test"
+) -> NDArray[np.int64]:
+    """Draw rows of held-out questions, or of those of another ``split``, spread as evenly over
+    domains as possible, fixed by the seed.
     """
-    test = questions[questions["split"] == "test"]
-    order = test.sample(frac=1, random_state=seed)
+    mine = questions[questions["split"] == split]
+    order = mine.sample(frac=1, random_state=seed)
     rank = order.groupby("domain").cumcount()
     return np.sort(order.iloc[np.argsort(rank.to_numpy(), kind="stable")][ROW].to_numpy()[:items])
 

@@ -22,7 +22,7 @@ from workbench.patch.effects import Sweep, following
 from workbench.patch.inputs import ModelInputs
 from workbench.patch.metrics import Metric
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD, RESAMPLES
-from workbench.subspaces.result import PLACEBOS, FoundSubspace, Placebos, SwapMeasures
+from workbench.subspaces.result import PLACEBOS, FoundSubspace, Placebos, SwapMeasures, range_of
 from workbench.subspaces.rotation import Boundless
 from workbench.subspaces.search import SearchSettings, require_rank, search_subspace
 from workbench.subspaces.swapped_readings import SwappedReadings
@@ -216,14 +216,10 @@ def _random(sides: _Sides, variable: Variable, size: int, seed: int) -> SwapMeas
         for _ in range(RANDOM_SUBSPACES)
     ]
 
-    def ranged(values: Sequence[Estimate]) -> Estimate:
-        numbers = [each.value for each in values]
-        return Estimate(float(np.mean(numbers)), min(numbers), max(numbers), values[0].n)
-
     return SwapMeasures(
-        ranged([each.accuracy for each in drawn]),
-        ranged([each.donor_slope for each in drawn]),
-        ranged([each.base_slope for each in drawn]),
+        range_of([each.accuracy for each in drawn]),
+        range_of([each.donor_slope for each in drawn]),
+        range_of([each.base_slope for each in drawn]),
     )
 
 

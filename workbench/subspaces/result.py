@@ -18,14 +18,21 @@ well as the direction that is read (Makelov et al. 2023, arXiv 2311.17030).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
 from workbench.trace.subspace import Subspace
+
+
+def range_of(drawn: Sequence[Estimate]) -> Estimate:
+    """Return the mean of what several random draws did, with their range in place of an interval."""
+    numbers = [each.value for each in drawn]
+    return Estimate(float(np.mean(numbers)), min(numbers), max(numbers), drawn[0].n)
 
 
 @dataclass(frozen=True)
