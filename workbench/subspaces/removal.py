@@ -1,5 +1,5 @@
-"""Take subspaces out of held-out questions' states and measure what is lost, beside random subspaces
-of equal rank.
+"""Take subspaces out of held-out questions' states and measure what is lost, beside random
+subspaces of equal rank.
 
 A swap shows what a subspace suffices for; this shows what is lost without it. The projection of
 every state onto the subspace becomes that of the mean state of training questions at the same

@@ -30,7 +30,7 @@ from workbench.trace.subspace import Subspace
 
 
 def range_of(drawn: Sequence[Estimate]) -> Estimate:
-    """Return the mean of what several random draws did, with their range in place of an interval."""
+    """Return the mean over several random draws, with their range in place of an interval."""
     numbers = [each.value for each in drawn]
     return Estimate(float(np.mean(numbers)), min(numbers), max(numbers), drawn[0].n)
 

@@ -69,8 +69,8 @@ def choose_sides(run: Run, n_train: int, n_held_out: int) -> Sides:
     )
     if len(chosen[0]) < FEWEST_TRAINED or len(chosen[1]) < FEWEST_HELD_OUT:
         raise WorkbenchError(
-            f"A search needs {FEWEST_TRAINED} training questions and {FEWEST_HELD_OUT} held-out ones; "
-            f"the run has {len(chosen[0])} and {len(chosen[1])}: raise questions.limit."
+            f"A search needs {FEWEST_TRAINED} training questions and {FEWEST_HELD_OUT} held-out "
+            f"ones; the run has {len(chosen[0])} and {len(chosen[1])}: raise questions.limit."
         )
     everyone = confidence_conversations(run)
     graded = run.stage("answer").table("answers")["correct"]

@@ -46,10 +46,10 @@ def make_page(
         lead=[("Found subspaces, beside placebos", _rows(layers))],
         notes=(subject,),
         caveats=(
-            "A swap shows what a subspace suffices for, not that the model reads it there: where an "
-            "unread copy of the variable lies elsewhere, the diagonal of both swaps as well.",
-            "A subspace without which nothing is lost may still be read, where another carries the "
-            "same.",
+            "A swap shows what a subspace suffices for, not that the model reads it there: where "
+            "an unread copy of the variable lies elsewhere, the diagonal of both swaps as well.",
+            "A subspace without which nothing is lost may still be read, where another carries "
+            "the same.",
         ),
     )
 
