@@ -7,7 +7,8 @@ Four parts, on random weights of a stated shape:
   largest difference of their logits, and the bytes that were read over those of the layers;
 - ``memory``: the same streamed pass in a process of its own whose address space is limited to a
   share of the weights, and its largest memory;
-- ``layer``: a single layer of a 70B model, streamed and in memory;
+- ``layer``: a single layer of a 70B model, streamed and in memory, and from what it reached the
+  plan of the whole model's run (:mod:`workbench.bench.stream_plan`);
 - ``library``: accelerate's disk offload, batch by batch, over the streamed pass.
 
 For ``pass`` and ``layer`` the files lie in the system's memory of files, as far as it has room:
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,13 @@ from workbench.bench.stream_checkpoint import (
     write_checkpoint,
 )
 from workbench.bench.stream_memory import WAITING_BYTES, measure_apart
+from workbench.bench.stream_plan import (
+    MODEL,
+    LayerTimes,
+    layer_rates,
+    plan_whole,
+    reading_seconds,
+)
 from workbench.bench.timing import ratio, seconds, spread
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
@@ -54,6 +62,7 @@ PARTS = ("pass", "memory", "layer", "library")
 READ = 256
 """Logits of each prompt that are compared."""
 LIBRARY_BATCHES = 16
+FEW_REPEATS = 3
 
 
 def bench_stream(
@@ -65,6 +74,7 @@ def bench_stream(
     tokens: int = 32,
     layer_prompts: int = 32,
     layer_tokens: int = 150,
+    layer_of: str = MODEL,
     repeats: int = 1,
     parts: Sequence[str] = PARTS,
     folder: Path | None = None,
@@ -75,6 +85,7 @@ def bench_stream(
         shape: of the model of all parts but ``layer``.
         prompts, batches, tokens: how many prompts of how many tokens, in how many batches.
         layer_prompts, layer_tokens: the same of the single layer, in one batch for every 8 prompts.
+        layer_of: the model whose run is planned from the layer, where its layers are of that shape.
         folder: where the weights are written for as long as they are needed; None for the system's
             temporary files.
     """
@@ -103,6 +114,7 @@ def bench_stream(
         with tempfile.TemporaryDirectory(dir=folder) as place:
             write_checkpoint(Path(place), layer)
             found |= _over_memory("layer", Path(place), layer, groups, repeats)
+            found |= _planned(Path(place), layer, layer_of, groups, found)
     return found
 
 
@@ -142,6 +154,7 @@ def _over_memory(
     few = [[row[:2] for row in groups[0][:1]]]
     pass_over(resident, few)  # kernels are chosen once
     difference = float((pass_over(streamed, few) - pass_over(resident, few)).abs().max())
+    of_few = min(seconds(partial(pass_over, resident, few)) for _ in range(FEW_REPEATS))
     counts, of_layers = stream.weights.counts, sum(map(stream.weights.nbytes, range(shape.layers)))
     before, found = counts.bytes_read, {}
 
@@ -164,8 +177,34 @@ def _over_memory(
         **spread(f"{name}.streamed_over_memory", ratio(times, "streamed", "memory")),
         **spread(f"{name}.cpu_streamed_over_memory", ratio(busy, "streamed", "memory")),
         f"{name}.memory_seconds": min(times["memory"]),
+        f"{name}.few_tokens_seconds": of_few,
         f"{name}.read_over_layers": read,
         f"{name}.largest_difference": difference,
+    }
+
+
+def _planned(
+    folder: Path,
+    shape: StreamShape,
+    model: str,
+    groups: Sequence[Sequence[Sequence[int]]],
+    found: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the rates that the layer reached, and the plan of ``model`` with them."""
+    _, stream = open_streamed_shape(folder, shape, WAITING_BYTES, compute_device())
+    disk, files = reading_seconds(stream, folder)
+    times = LayerTimes(
+        found["layer.memory_seconds"], found["layer.few_tokens_seconds"], disk, files
+    )
+    sizes = [(len(group), len(group[0])) for group in groups]
+    rates = layer_rates(shape, stream.weights.nbytes(0), sizes, times)
+    stream.close()
+    return {
+        "layer.operations_per_second": rates.operations,
+        "layer.memory_bytes_per_second": rates.memory,
+        "layer.disk_bytes_per_second": rates.disk,
+        "layer.file_bytes_per_second": rates.files,
+        **plan_whole(rates, shape, model),
     }
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from workbench.cli.bench import ALL, names_of, show
 from workbench.cli.options import PrintJson
 from workbench.cli.terminal import bars
+from workbench.cli.terminal_text import safe_line
 
 
 def stream(
@@ -33,13 +34,13 @@ def stream(
     as_json: PrintJson = False,
 ) -> None:
     """A model read layer by layer beside the same in memory, on random weights of a 1.5B shape and
-    one layer of a 70B shape, ratios within one run.
+    one layer of a 70B shape, ratios within one run; from that layer the plan of the whole model.
 
     A quick look: --layers 4 --width 512 --parts pass,memory.
     """
     from workbench.bench.stream import PARTS, bench_stream
     from workbench.bench.stream_checkpoint import shape_of
-    from workbench.bench.stream_rows import table_rows
+    from workbench.bench.stream_rows import plan_rows, plan_sentences, table_rows
 
     with bars(Console(stderr=True)):
         found = bench_stream(
@@ -54,4 +55,8 @@ def stream(
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2, allow_nan=False) + "\n")
     else:
-        show(table_rows(found), found)
+        show(table_rows(found), {})
+        for sentence in plan_sentences(found):
+            sys.stdout.write(f"\n{safe_line(sentence)}\n")
+        rest = {key: value for key, value in found.items() if not key.startswith("plan.")}
+        show(plan_rows(found), rest)
