@@ -25,25 +25,17 @@ from workbench.models import LanguageModel
 from workbench.models.random_weights import random_like
 from workbench.patch.inputs import ModelInputs, Reading
 from workbench.patch.metrics import Metric, expected_confidence_of
-from workbench.plots.swapped_subspaces import SwappedSubspaces, SwapRow
 from workbench.questions import prompt_text
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD, RESAMPLES
+from workbench.subspaces.figure import swapped_figure
 from workbench.subspaces.find import SplitPrompts, find_subspaces
 from workbench.subspaces.result import PLACEBOS, FoundSubspace, require_placebos
 from workbench.subspaces.rotation import Boundless
 from workbench.subspaces.search import SearchSettings, require_rank
-from workbench.subspaces.variable import Variable
+from workbench.subspaces.variable import Variable, parity_of_lengths
 from workbench.trace.checks import require_layer
 
 CONFIDENCE, CORRECT = "confidence", "correct"
-_WORDS = {
-    "found": "learned subspace",
-    "shuffled_variable": "variable of shuffled questions",
-    "random_model": "randomly initialised model",
-    "other_variable": "another variable",
-    "random_subspaces": "random subspaces (range)",
-    "whole_state": "whole state",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,22 +64,10 @@ class LearnedSubspaces:
 
     def figure(self) -> go.Figure:
         """Draw accuracy and donor slope of every subspace beside those of its placebos."""
-        first = self.found[0]
-        count = first.measures.accuracy.n
-        return SwappedSubspaces(
-            rows={
-                f"rank {each.rank}{' (found)' if each.boundless else ''}": [
-                    SwapRow(_WORDS[name], measures.accuracy, measures.donor_slope, name in PLACEBOS)
-                    for name, measures in each.rows().items()
-                    if name in _WORDS
-                ]
-                for each in self.found
-            },
-            nothing=(first.nothing.accuracy.value, first.nothing.donor_slope.value),
-            title=f"Subspaces of {first.variable} after layer {first.layer}",
-            caption=f"learned on training questions, measured on {count} held-out ones with "
-            "another question's coordinates; dotted: no swap",
-        ).figure()
+        named = {
+            f"rank {each.rank}{' (found)' if each.boundless else ''}": each for each in self.found
+        }
+        return swapped_figure(named).figure()
 
     def _ipython_display_(self) -> None:
         show_result(self.figure(), self.summary().to_html())
@@ -142,7 +122,11 @@ def find_subspace(
     name = variable if isinstance(variable, str) else "variable"
     own = Variable(name, *values)
     other = own.ordered_by(
-        "parity of the question's length", *(_parity(side, settings.seed) for side in sides)
+        "parity of the question's length",
+        *(
+            parity_of_lengths([prompt_text(each) for each in side.questions], settings.seed)
+            for side in sides
+        ),
     )
     found = find_subspaces(
         prompts,
@@ -195,11 +179,3 @@ def _values(
             "graded questions."
         )
     return given[asked.side == "train"], given[asked.side == "test"]
-
-
-def _parity(side: Asked, seed: int) -> Floats:
-    """Return the parity of each question's length, ties broken at random: nothing the model's
-    confidence should depend on.
-    """
-    lengths = np.array([len(prompt_text(question)) for question in side.questions])
-    return lengths % 2 + np.random.default_rng(seed).random(len(lengths)) / 2

@@ -188,6 +188,18 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             on_finished_run=True,
         ),
         Experiment(
+            "learned_subspaces",
+            "which directions carry confidence into the number, and what is lost without them?",
+            (
+                "learned_subspaces.run:LearnedSubspacesParameters",
+                "learned_subspaces.run:run_learned_subspaces",
+                "learned_subspaces.run:page_of",
+            ),
+            "default",
+            "learned_subspaces",
+            on_finished_run=True,
+        ),
+        Experiment(
             "known_circuits",
             "are known circuits found: where do a name, a fact and a year move the answer?",
             (

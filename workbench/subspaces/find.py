@@ -27,6 +27,7 @@ from workbench.subspaces.result import (
     FoundSubspace,
     Placebos,
     SwapMeasures,
+    range_of,
     require_placebos,
 )
 from workbench.subspaces.rotation import Boundless
@@ -216,14 +217,10 @@ def _random(sides: _Sides, variable: Variable, size: int, seed: int) -> SwapMeas
         for _ in range(RANDOM_SUBSPACES)
     ]
 
-    def ranged(values: Sequence[Estimate]) -> Estimate:
-        numbers = [each.value for each in values]
-        return Estimate(float(np.mean(numbers)), min(numbers), max(numbers), values[0].n)
-
     return SwapMeasures(
-        ranged([each.accuracy for each in drawn]),
-        ranged([each.donor_slope for each in drawn]),
-        ranged([each.base_slope for each in drawn]),
+        range_of([each.accuracy for each in drawn]),
+        range_of([each.donor_slope for each in drawn]),
+        range_of([each.base_slope for each in drawn]),
     )
 
 

@@ -21,11 +21,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
 from workbench.trace.subspace import Subspace
+
+
+def range_of(drawn: Sequence[Estimate]) -> Estimate:
+    """Return the mean over several random draws, with their range in place of an interval."""
+    numbers = [each.value for each in drawn]
+    return Estimate(float(np.mean(numbers)), min(numbers), max(numbers), drawn[0].n)
 
 
 @dataclass(frozen=True)

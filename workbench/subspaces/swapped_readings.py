@@ -130,6 +130,17 @@ class SwappedReadings:
             out[rows] = self.read(number, states).double().cpu()
         return out
 
+    def remove(self, subspace: Subspace, mean: Tensor) -> NDArray[np.float64]:
+        """Return the metric [prompts] with each prompt's projection onto ``subspace`` set to that
+        of ``mean`` [1 + nodes, width].
+        """
+        out = np.empty(len(self.values))
+        for number, rows in self.rows():
+            own = self.states[rows]
+            states = subspace.change(own, mean.expand_as(own), 0.0)
+            out[rows] = self.read(number, states).double().cpu()
+        return out
+
     def rows(self, order: Sequence[int] | None = None) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Yield each batch's number and rows."""
         for number in range(len(self.batches)) if order is None else order:

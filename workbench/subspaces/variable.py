@@ -9,6 +9,7 @@ training median; labels are their own sides.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,3 +82,11 @@ class Scale:
     def high(self, values: Floats) -> NDArray[np.bool_]:
         """Return which values lie above the middle."""
         return values > self.middle
+
+
+def parity_of_lengths(texts: Sequence[str], seed: int) -> Floats:
+    """Return the parity of each question's length, ties broken at random: nothing the model's
+    confidence should depend on.
+    """
+    lengths = np.array([len(text) for text in texts])
+    return lengths % 2 + np.random.default_rng(seed).random(len(lengths)) / 2
