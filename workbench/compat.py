@@ -77,7 +77,7 @@ def opened_once(path: Path, reader: Any) -> Iterator[None]:
         gguf.GGUFReader = opened
 
 
-def release_memory() -> None:
+def trim_heap() -> None:
     """Give the memory that was freed inside the process's heap back to the system, where the C
     library can. It would keep it for later, in pieces that fit no later weight.
     """
@@ -111,7 +111,7 @@ class _Weight:
         return getattr(self.part, name)
 
     def __getitem__(self, index: Any) -> Any:
-        release_memory()
+        trim_heap()
         return self.part[index]
 
 

@@ -29,7 +29,12 @@ from workbench.bench.timing import measure
 from workbench.config import RunConfig
 from workbench.loop import STAGES, run_stages
 from workbench.loop.run import Run
-from workbench.pipeline.memory import held_memory, peak_memory, reset_peak_memory
+from workbench.pipeline.memory import (
+    held_memory,
+    peak_memory,
+    release_memory,
+    reset_peak_memory,
+)
 from workbench.pipeline.store import RunStore
 from workbench.plan.finished import planned_run_of, with_stated
 from workbench.plan.machine import Machine, processor
@@ -57,6 +62,7 @@ def bench_plan(config: RunConfig, last: str = LAST) -> dict[str, Any]:
         context = Run(config, RunStore(Path(place) / "run"), Path(place) / "figures")
         for module in LIBRARIES:
             import_module(module)
+        release_memory()  # What is free already would otherwise be taken off the stages' own.
         before = held_memory()
         lm = context.lm
         values: dict[str, Any] = {
@@ -75,7 +81,6 @@ def bench_plan(config: RunConfig, last: str = LAST) -> dict[str, Any]:
                 found["seconds"], found["processor"] = taken.clock, taken.processor
                 found["memory"] = peak_memory() - before
             measured[stage.name] = found
-        peak = max(found["memory"] for found in measured.values())
         exact = _exact(context, list(measured))
     total = {"processor": 0.0, "planned": 0.0}
     for name, found in measured.items():
@@ -100,7 +105,9 @@ def bench_plan(config: RunConfig, last: str = LAST) -> dict[str, Any]:
         }
         total["processor"] += found["processor"]
         total["planned"] += seconds
-    largest = max(planned[name].memory.total for name in measured if name in planned)
+    compared = [name for name in measured if name in planned]
+    largest = max(planned[name].memory.total for name in compared)
+    peak = max(measured[name]["memory"] for name in compared)
     return {
         **values,
         "total.processor_seconds": total["processor"],

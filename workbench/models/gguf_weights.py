@@ -26,7 +26,7 @@ from transformers.modeling_gguf_pytorch_utils import (
 )
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from workbench.compat import release_memory
+from workbench.compat import trim_heap
 from workbench.progress import task
 
 SHARD_BYTES = 1 << 30
@@ -114,4 +114,4 @@ class _Shards:
         self._bytes += sum(each.nbytes for each in self._pending.values())
         self._written.append((path, tuple(self._pending)))
         self._pending = {}
-        release_memory()
+        trim_heap()

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from workbench.compat import has_bfloat16_units, release_memory
+from workbench.compat import has_bfloat16_units, trim_heap
 from workbench.errors import WorkbenchError
 from workbench.models.bfloat16_products import bfloat16_arithmetic
 from workbench.models.language_model import LanguageModel
@@ -76,7 +76,7 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
     if wanted == "bfloat16":
         _round([module for module in _linear(lm) if _castable(module.weight, lm)])
         _leave_the_file(lm)
-        release_memory()
+        trim_heap()
         _enter(_entrances(lm), lm)
     else:
         _widen(_rounded(lm))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from workbench.compat import trim_heap
 
 STATUS = Path("/proc/self/status")
 RESET = Path("/proc/self/clear_refs")
@@ -53,6 +53,4 @@ def release_memory() -> None:
     quarter of a gigabyte after a stage of a small model.
     """
     gc.collect()
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library has no such function
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+    trim_heap()

@@ -64,7 +64,7 @@ def choose_sides(run: Run, n_train: int, n_held_out: int) -> Sides:
     table, questions = load_questions(run)
     seed = run.config.seed
     chosen = (
-        choose_items(table, n_train, seed, "train"),
+        choose_items(table, n_train, seed, split="train"),
         choose_items(table, n_held_out, seed),
     )
     if len(chosen[0]) < FEWEST_TRAINED or len(chosen[1]) < FEWEST_HELD_OUT:
