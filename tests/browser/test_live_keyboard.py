@@ -146,10 +146,10 @@ def test_heads_of_a_range_are_filled_and_one_is_opened_by_keys(visit_bench: Visi
     tab_to(page, "Show tokens", key="Shift+Tab")
     page.keyboard.press("Enter")
     page.locator("#grid").wait_for(state="detached")
-    tab_to(page, "resid_post at 8 to 10, head")
+    tab_to(page, "resid_post at 8 to 10, heads")
     page.keyboard.press("Enter")
     page.wait_for_selector("#grid .js-plotly-plot")
-    assert page.evaluate(FOCUSED)["name"] == "resid_post at 8 to 10, head"
+    assert page.evaluate(FOCUSED)["name"] == "resid_post at 8 to 10, heads"
 
 
 def test_a_view_under_way_is_stopped_by_keys(visit_bench: Visit) -> None:

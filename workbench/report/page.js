@@ -12,7 +12,8 @@ function chosenTheme() {
 }
 
 // Plotly's tool bar can send a figure's data to its makers' server unless that button is off.
-const CONFIG = { responsive: true, displaylogo: false, displayModeBar: "hover", showSendToCloud: false, plotlyServerURL: "",
+// Without a mouse it would always stand over the figure.
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: matchMedia("(hover: none)").matches ? false : "hover", showSendToCloud: false, plotlyServerURL: "",
                  modeBarButtonsToRemove: ["lasso2d", "select2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
 const waiting = new Map(Array.from(document.querySelectorAll("script[data-figure]"),
   (data) => [document.getElementById(data.dataset.figure), data]));

@@ -4,6 +4,10 @@
 const COLOURS = { donor: "#0072B2", random_vector: "#D55E00", random_position: "#CC79A7", other_prompt: "#009E73" };
 const NAMES = { donor: "patched", random_vector: "random vector", random_position: "random place", other_prompt: "another prompt", own_state: "own state" };
 
+// From no effect, the colour of the ground, to the largest: darker in the light, brighter in the dark.
+const EFFECTS = { light: [[0, "#B2500F"], [0.25, "#E8A36F"], [0.5, "#f4f4f2"], [0.75, "#7FB6DC"], [1, "#00528A"]],
+                  dark: [[0, "#FFB37C"], [0.25, "#A3561C"], [0.5, "#26282b"], [0.75, "#1C6A9E"], [1, "#8FD0F7"]] };
+
 function shortNumber(value) { return value === null || value === undefined ? "–" : Number(value).toPrecision(4); }
 
 function level(value, label, left) {
@@ -28,7 +32,7 @@ function gridFigure(grid) {
   const known = shown.flat().filter((v) => v !== null), most = Math.max(1e-9, ...known.map(Math.abs));
   const columns = grid.columns.map((name, at) => (grid.over === "position" ? `${inert(name)}` : inert(name)));
   const heat = { type: "heatmap", x: columns.map((_, at) => at), y: grid.layers, zmin: -most, zmax: most, xgap: 1, ygap: 1,
-    colorscale: [[0, "#B2500F"], [0.25, "#E8A36F"], [0.5, painted === "dark" ? "#26282b" : "#f4f4f2"], [0.75, "#7FB6DC"], [1, "#00528A"]] };
+    colorscale: EFFECTS[painted] };
   const texts = (kind) => grid.layers.map((layer, row) => columns.map((name, at) => `layer ${layer}, ${name}: ${kind === "true" ? "true" : "estimate"} ${shortNumber(grid[kind][row][at])}`));
   const missing = grid.estimate.map((row, r) => row.map((v, c) => (grid.true[r][c] === null ? v : null)));
   return { data: [{ ...heat, z: missing, opacity: 0.45, showscale: false, text: texts("estimate"), hoverinfo: "text", name: "estimate" },

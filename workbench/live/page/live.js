@@ -27,7 +27,7 @@
   }
   function titleOf(state, tokens) {
     const [first, last] = state.range, name = (at) => JSON.stringify(tokens.base[at] || "");
-    return `${state.component} ${first === last ? `at ${first} ${name(first)}` : `at ${first} to ${last}, ${state.over}`}`;
+    return `${state.component} ${first === last ? `at ${first} ${name(first)}` : `at ${first} to ${last}, ${OVER[state.over]}`}`;
   }
 
   function Figure({ id, figure, label, onPick }) {
@@ -71,6 +71,14 @@
   function Words({ tokens, partners, chosen, choose, differs, label }) {
     const [at, move] = useState(Math.min(chosen ? chosen[1] : tokens.length, tokens.length - 1)), from = useRef(null), holder = useRef(null);
     const [drag, setDrag] = useState(null), shown = drag || chosen;
+    const last = chosen ? Math.min(chosen[1], tokens.length - 1) : null;
+    // A chosen token of a long conversation is brought into sight, in its own frame alone.
+    useEffect(() => {
+      const box = holder.current, token = last === null ? null : box.children[last];
+      if (!token) return;
+      const above = token.offsetTop - box.offsetTop, below = above + token.offsetHeight + 6 - box.clientHeight;
+      if (above < box.scrollTop || below > box.scrollTop) box.scrollTop = Math.max(0, below);
+    }, [last]);
     const inside = (index) => shown && index >= Math.min(...shown) && index <= Math.max(...shown);
     const focus = (index) => { move(index); holder.current.children[index].focus(); };
     const key = (event) => {
@@ -94,7 +102,7 @@
     const enter = (index) => (event) => { if (event.buttons === 1 && from.current !== null && drag) setDrag([from.current, index]); };
     const up = () => { if (drag) choose(drag); from.current = null; setDrag(null); };
     const word = (text) => text.replace(/\n/g, "⏎") || "␣", classes = (index) => (differs[index] ? "differs " : "") + (!choose && inside(index) ? "partner" : "");
-    if (!choose) return html`<div class="words" role="group" aria-label=${label} tabindex="0">${tokens.map((text, index) => html`<span key=${index} data-token=${index} class=${classes(index)} title=${`token ${index}`}>${word(text)}</span>`)}</div>`;
+    if (!choose) return html`<div class="words" role="group" aria-label=${label} tabindex="0" ref=${holder}>${tokens.map((text, index) => html`<span key=${index} data-token=${index} class=${classes(index)} title=${`token ${index}`}>${word(text)}</span>`)}</div>`;
     return html`<div class="words" role="group" aria-label=${label} ref=${holder} onKeyDown=${key} onPointerUp=${up}>${tokens.map((text, index) => html`<button type="button" key=${index} data-token=${index}
       tabindex=${index === at ? 0 : -1} aria-pressed=${String(Boolean(inside(index)))} aria-disabled=${partners[index] === null} class=${classes(index)}
       title=${`token ${index}`} onPointerDown=${down(index)} onPointerEnter=${enter(index)} onClick=${(event) => { if (event.detail === 0) choose([index, index]); }}>${word(text)}</button>`)}</div>`;
