@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.live_bench import PATIENCE, serving
+from workbench.live.session import Session
+from workbench.loading import load_model
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -44,6 +48,50 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
             lambda r: problems.append(r.url) if not r.url.startswith(("file:", "data:")) else None,
         )
         page.goto(f"file://{path}{fragment}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="module")
+def session(tiny_folder: Path) -> Session:
+    """What a live bench of a model alone shows."""
+    return Session("tiny", load_model(str(tiny_folder), device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def bench(session: Session) -> Iterator[str]:
+    """The address of a live bench of the model alone."""
+    with serving(session) as address:
+        yield address
+
+
+@pytest.fixture
+def visit_bench(browser: Any, bench: str) -> Iterator[Callable[..., Any]]:
+    """``visit_bench(fragment="", **context)``: the page, which asks nobody else, and writes no
+    error to the console.
+    """
+    contexts, problems = [], []
+
+    def open_page(fragment: str = "", **options: Any) -> Any:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", lambda dialog: (problems.append("a dialog"), dialog.dismiss()))
+        page.on(
+            "request",
+            lambda r: (
+                None if r.url.startswith((bench, "data:", "blob:")) else problems.append(r.url)
+            ),
+        )
+        page.goto(bench + fragment)
+        page.wait_for_selector("form")
         return page
 
     yield open_page

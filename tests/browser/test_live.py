@@ -4,111 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 import workbench as wb
+from tests.support.live_bench import PAIR, PATIENCE, ask, cells, serving
 from workbench.live.requests import ScaleRead
 from workbench.live.session import Session, open_session
-from workbench.loading import load_model
 
 HOSTILE = "<img src=x onerror=alert(1)> is the 12 of a?"
-PAIR = ("What is the 12 of a?", "What is the 34 of a?")
-PATIENCE = 30
 OWN_SCALE = ScaleRead(kind="scale")
-
-
-@pytest.fixture(scope="module")
-def session(tiny_folder: Path) -> Session:
-    return Session("tiny", load_model(str(tiny_folder), device="cpu"))
-
-
-@contextmanager
-def serving(session: Session) -> Iterator[str]:
-    """The address of a live bench that runs inside the block."""
-    uvicorn = pytest.importorskip("uvicorn")
-    from workbench.live.guard import new_address
-    from workbench.live.serve import bind
-    from workbench.live.server import make_app
-    from workbench.live.worker import Worker
-
-    bound, worker = bind(0), Worker()
-    address = new_address(bound.getsockname()[1])
-    config = uvicorn.Config(
-        make_app(session, worker, address), log_level="warning", timeout_graceful_shutdown=1
-    )
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    while not running.started:
-        time.sleep(0.02)
-    yield address.url
-    running.should_exit = True
-    thread.join()
-    worker.close()
-    bound.close()
-
-
-@pytest.fixture(scope="module")
-def bench(session: Session) -> Iterator[str]:
-    """The address of a live bench of the model alone."""
-    with serving(session) as address:
-        yield address
-
-
-@pytest.fixture
-def visit_bench(browser: Any, bench: str) -> Iterator[Callable[..., Any]]:
-    """``visit_bench(fragment="", **context)``: the page, which asks nobody else, and writes no
-    error to the console.
-    """
-    contexts, problems = [], []
-
-    def open_page(fragment: str = "", **options: Any) -> Any:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(1000 * PATIENCE)
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("dialog", lambda dialog: (problems.append("a dialog"), dialog.dismiss()))
-        page.on(
-            "request",
-            lambda r: (
-                None if r.url.startswith((bench, "data:", "blob:")) else problems.append(r.url)
-            ),
-        )
-        page.goto(bench + fragment)
-        page.wait_for_selector("form")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert problems == []
-
-
-def ask(page: Any, base: str = PAIR[0], donor: str = PAIR[1]) -> Any:
-    """Fill in both texts and what is read, and wait for the tokens."""
-    page.get_by_label("patched text").fill(base)
-    page.get_by_label("donor text").fill(donor)
-    page.get_by_label("first", exact=True).fill("1")
-    page.get_by_label("minus", exact=True).fill("2")
-    page.get_by_role("button", name="Show tokens").click()
-    words = page.get_by_label("Tokens of the patched run")
-    words.wait_for()
-    return words
-
-
-def cells(page: Any, kind: str) -> list[list[str]]:
-    """The numbers of a view's table."""
-    rows = page.locator(f"table[data-kind={kind}] tbody tr")
-    return [row.locator("td").all_text_contents() for row in rows.all()]
 
 
 def test_a_patch_done_by_mouse_is_the_library_s_number(
@@ -196,6 +105,41 @@ def test_keys_alone_choose_a_range_and_a_link_leads_back(visit_bench: Callable[.
     page.locator("#share", has_text=re.compile("^100$")).wait_for()
 
 
+def test_a_link_leads_back_to_the_change_that_was_opened(visit_bench: Callable[..., Any]) -> None:
+    page = visit_bench()
+    page.get_by_label("component").select_option("attn_out")
+    words = ask(page)
+    words.locator("[data-token='9']").click()
+    page.get_by_text("noise floor").wait_for()
+    page.get_by_label("layer", exact=True).fill("2")
+    page.get_by_role("button", name="Distribution").click()
+    page.wait_for_selector("#figure-outcome .bars")
+    swapped = page.locator("#after").text_content()
+    page.reload()
+    page.wait_for_selector("#figure-outcome .bars")
+    assert page.locator("#after").text_content() == swapped
+    assert page.get_by_label("component").input_value() == "attn_out"
+    assert page.get_by_label("layer", exact=True).input_value() == "2"
+    assert page.get_by_label("patched text").input_value() == PAIR[0]
+    chosen = page.get_by_label("Tokens of the patched run").locator("[aria-pressed='true']")
+    assert chosen.get_attribute("data-token") == "9"
+    page.go_back()
+    page.locator("#change").wait_for(state="detached")
+    page.get_by_label("Tokens of the patched run").wait_for()
+
+
+@pytest.mark.parametrize(
+    "state",
+    ['{"base":null}', '{"base":{"kind":"text"}}', '{"range":[1]}', '{"opened":{}}', "{", "[]"],
+)
+def test_a_link_that_was_cut_short_shows_the_page(
+    visit_bench: Callable[..., Any], state: str
+) -> None:
+    page = visit_bench("#view=" + quote(state))
+    page.get_by_label("Tokens of the patched run").wait_for()
+    assert page.get_by_role("heading", name="Live bench").count() == 1
+
+
 def test_distribution_direction_and_generation(
     visit_bench: Callable[..., Any], session: Session
 ) -> None:
@@ -260,7 +204,17 @@ def test_no_violation_of_accessibility_is_found(visit_bench: Callable[..., Any])
     for scheme in ("light", "dark"):
         page = visit_bench(color_scheme=scheme)
         words = ask(page)
+        page.get_by_label("grid over").select_option("head")
         words.locator("[data-token]").last.click()
         page.get_by_text("noise floor").wait_for()
+        page.locator("#share", has_text=re.compile("^100$")).wait_for()
+        page.get_by_role("button", name="Distribution").click()
+        page.wait_for_selector("#figure-outcome .bars")
+        page.get_by_role("button", name="Along the difference").click()
+        page.wait_for_selector("#figure-slider .scatterlayer")
+        page.get_by_role("button", name="Generate under the patch").click()
+        page.wait_for_selector("#after-text")
+        for details in page.locator("details").all():
+            details.evaluate("(each) => { each.open = true; }")
         found = axe.Axe().run(page).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []

@@ -4,6 +4,7 @@ mouse is the library's number, and the frame reaches nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -12,41 +13,47 @@ from typing import Any
 import pytest
 
 import workbench as wb
+from tests.support.live_bench import PAIR, ask
 from workbench.live.session import Session
-from workbench.loading import load_model
 
 pytest.importorskip("anywidget")
-PAIR = ("What is the 12 of a?", "What is the 34 of a?")
 HOSTILE = "<img src=x onerror=parent.hit=1></script><script>parent.hit=1</script> the 12 of a?"
 NOTEBOOK = """<!DOCTYPE html><html lang="en"><head><title>notebook</title></head>
 <body><main><h1>A notebook</h1><div id="cell"></div></main><script type="module">
 const source = await kernelSource();
 const { default: widget } = await import("data:text/javascript;base64," + btoa(source));
 const handlers = {};
-const model = { get: () => 900, on: (name, use) => { handlers[name] = use; }, off: (name) => { delete handlers[name]; },
+const traits = JSON.parse(await traitsOf());
+const model = { get: (name) => traits[name], set: (name, value) => { traits[name] = value; }, save_changes: () => keepTraits(JSON.stringify(traits)), on: (name, use) => { handlers[name] = use; }, off: (name) => { delete handlers[name]; },
                 send: (content) => toKernel(content) };
 window.remove = widget.render({ model, el: document.getElementById("cell") });
 setInterval(async () => { for (const content of await fromKernel()) if (handlers["msg:custom"]) handlers["msg:custom"](content); }, 30);
 </script></body></html>"""
 
 
-@pytest.fixture(scope="module")
-def session(tiny_folder: Path) -> Session:
-    return Session("tiny", load_model(str(tiny_folder), device="cpu"))
+@pytest.fixture
+def widgets() -> list[Any]:
+    """The widgets that were shown."""
+    return []
 
 
 @pytest.fixture
 def notebook(
-    browser: Any, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Any,
+    session: Session,
+    widgets: list[Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Any]]:
-    """``notebook(**context)``: a page with the widget, that asks no network and writes no error."""
+    """``notebook(state=None, **context)``: a page with a new widget, that asks no network and
+    writes no error.
+    """
     from workbench.live.widget import LiveWidget
 
     sent: list[Any] = []
     monkeypatch.setattr(
         LiveWidget, "send", lambda self, content, buffers=None: sent.append(content)
     )
-    widget = wb.live_widget(session.lm)
     source = resources.files("workbench.live").joinpath("page", "widget.js").read_text("utf-8")
     file = tmp_path / "notebook.html"
     file.write_text(NOTEBOOK, encoding="utf-8")
@@ -57,7 +64,9 @@ def notebook(
         sent.clear()
         return found
 
-    def open_page(**options: Any) -> Any:
+    def open_page(state: Any = None, **options: Any) -> Any:
+        widget = wb.live_widget(session.lm, state=state)
+        widgets.append(widget)
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
@@ -73,25 +82,21 @@ def notebook(
         page.expose_function("kernelSource", lambda: source)
         page.expose_function("toKernel", lambda content: widget._handle_custom_msg(content, []))
         page.expose_function("fromKernel", take)
+        page.expose_function(
+            "traitsOf", lambda: json.dumps({"height": widget.height, "state": widget.state})
+        )
+        page.expose_function(
+            "keepTraits", lambda traits: widget.set_state({"state": json.loads(traits)["state"]})
+        )
         page.goto(f"file://{file}")
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    widget.close()
+    for widget in widgets:
+        widget.close()
     assert problems == []
-
-
-def ask(frame: Any, base: str, donor: str) -> Any:
-    frame.get_by_label("patched text").fill(base)
-    frame.get_by_label("donor text").fill(donor)
-    frame.get_by_label("first", exact=True).fill("1")
-    frame.get_by_label("minus", exact=True).fill("2")
-    frame.get_by_role("button", name="Show tokens").click()
-    words = frame.get_by_label("Tokens of the patched run")
-    words.wait_for()
-    return words
 
 
 def test_a_patch_done_by_mouse_is_the_library_s_number(
@@ -113,6 +118,31 @@ def test_a_patch_done_by_mouse_is_the_library_s_number(
     with page.expect_download() as download:
         frame.locator("#curve").get_by_role("button", name="CSV").click()
     assert Path(download.value.path()).read_text().startswith("condition,layer,reading")
+
+
+def test_what_is_looked_at_is_kept_by_the_widget_and_begins_another(
+    notebook: Callable[..., Any], widgets: list[Any]
+) -> None:
+    page = notebook()
+    frame = page.frame_locator("iframe")
+    ask(frame, *PAIR).locator("[data-token='9']").click()
+    frame.get_by_text("noise floor").wait_for()
+    frame.get_by_label("layer", exact=True).fill("2")
+    frame.get_by_role("button", name="Along the difference").click()
+    frame.locator("#figure-slider .scatterlayer").wait_for()
+    frame.get_by_label("length", exact=True).fill("7")
+    shown = frame.get_by_text("Length 1: readout").text_content()
+    page.close()
+    state = dict(widgets[0].state)
+    assert state["range"] == [9, 9]
+    assert state["base"]["text"] == PAIR[0]
+    assert state["opened"]["layer"] == 2
+    assert state["opened"]["length"] == 1
+    again = notebook(json.loads(json.dumps(state))).frame_locator("iframe")
+    again.get_by_text("Length 1: readout").wait_for()
+    assert again.get_by_text("Length 1: readout").text_content() == shown
+    assert again.locator("#curve").count() == 1
+    assert again.get_by_label("patched text").input_value() == PAIR[0]
 
 
 def test_hostile_text_is_inert_and_the_frame_is_alone(notebook: Callable[..., Any]) -> None:

@@ -8,11 +8,13 @@ One conversation pair is an anecdote, here as on the page of the server (docs/gu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
+from workbench.live.page_state import read_state
 from workbench.live.session import Session, open_session
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
@@ -33,6 +35,7 @@ def live_widget(
     figures: Path = Path("figures"),
     device: str = "auto",
     height: int = 1000,
+    state: Mapping[str, Any] | None = None,
 ) -> LiveWidget:
     """Return the live bench of a model or a finished run, as a widget that Jupyter and marimo show.
 
@@ -43,17 +46,20 @@ def live_widget(
         figures: the folder of the run's page.
         device: of a model that is named.
         height: of the widget in pixels.
+        state: what is looked at first: the ``state`` of a widget shown before.
 
     Raises:
-        WorkbenchError: where anywidget is missing, and for what is neither a run nor a model.
+        WorkbenchError: where anywidget is missing, for what is neither a run nor a model, and for a
+            state that no widget keeps.
     """
     try:
         from workbench.live.widget import LiveWidget
     except ImportError:
         raise WorkbenchError(MISSING) from None
+    begun = read_state(state or {})
     with ExitStack() as stack:
         session = _session(stack, shown, runs, figures, device)
-        return LiveWidget(session, release=stack.pop_all().close, height=height)
+        return LiveWidget(session, release=stack.pop_all().close, height=height, state=begun)
 
 
 def _session(

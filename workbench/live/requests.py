@@ -33,18 +33,20 @@ Index = Annotated[int, Field(ge=0, lt=1_000_000)]
 Length = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """A part of what the page asks, or keeps: no unknown keys, and nothing to change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SaidTurn(_Request):
+class SaidTurn(Request):
     """A turn of a chat."""
 
     role: Literal["system", "user", "assistant"]
     content: Annotated[str, Field(max_length=MOST_CHARACTERS)]
 
 
-class TextPrompt(_Request):
+class TextPrompt(Request):
     """A text as it is, run by one of the models."""
 
     kind: Literal["text"]
@@ -52,7 +54,7 @@ class TextPrompt(_Request):
     model: Which = "base"
 
 
-class ChatPrompt(_Request):
+class ChatPrompt(Request):
     """Chat turns; a last turn of the assistant is continued."""
 
     kind: Literal["chat"]
@@ -60,7 +62,7 @@ class ChatPrompt(_Request):
     model: Which = "base"
 
 
-class QuestionPrompt(_Request):
+class QuestionPrompt(Request):
     """A question of the run, with the answer given, up to its confidence position."""
 
     kind: Literal["question"]
@@ -71,14 +73,14 @@ class QuestionPrompt(_Request):
 Side = Annotated[TextPrompt | ChatPrompt | QuestionPrompt, Field(discriminator="kind")]
 
 
-class Pair(_Request):
+class Pair(Request):
     """The conversation that is patched, and the one whose states are put into it."""
 
     base: Side
     donor: Side
 
 
-class TextsRead(_Request):
+class TextsRead(Request):
     """The logit of the first text minus that of the second, or the log-probability of the first."""
 
     kind: Literal["texts"]
@@ -86,7 +88,7 @@ class TextsRead(_Request):
     second: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
-class ScaleRead(_Request):
+class ScaleRead(Request):
     """The expected confidence on a format's scale; the run's own if none is named."""
 
     kind: Literal["scale"]
@@ -96,7 +98,7 @@ class ScaleRead(_Request):
 Read = Annotated[TextsRead | ScaleRead, Field(discriminator="kind")]
 
 
-class Swap(_Request):
+class Swap(Request):
     """The donor's state replaces the patched run's own."""
 
     kind: Literal["swap"]
@@ -106,7 +108,7 @@ class Swap(_Request):
     head: Index | None = None
 
 
-class Steer(_Request):
+class Steer(Request):
     """A direction, ``length`` units long, is added."""
 
     kind: Literal["steer"]
@@ -116,7 +118,7 @@ class Steer(_Request):
     length: Length
 
 
-class Project(_Request):
+class Project(Request):
     """What lies along a direction is taken out."""
 
     kind: Literal["project"]
@@ -128,14 +130,14 @@ class Project(_Request):
 Change = Annotated[Swap | Steer | Project, Field(discriminator="kind")]
 
 
-class TokensView(_Request):
+class TokensView(Request):
     """The tokens of both conversations, and which belong together."""
 
     view: Literal["tokens"]
     pair: Pair
 
 
-class CurveView(_Request):
+class CurveView(Request):
     """All layers at one token, with controls."""
 
     view: Literal["curve"]
@@ -145,7 +147,7 @@ class CurveView(_Request):
     component: Part = "resid_post"
 
 
-class GridView(_Request):
+class GridView(Request):
     """Layers by tokens, or by heads or components of the tokens patched together."""
 
     view: Literal["grid"]
@@ -156,7 +158,7 @@ class GridView(_Request):
     component: Part = "resid_post"
 
 
-class OutcomeView(_Request):
+class OutcomeView(Request):
     """The distribution before and after one change."""
 
     view: Literal["outcome"]
@@ -165,7 +167,7 @@ class OutcomeView(_Request):
     change: Change
 
 
-class SliderView(_Request):
+class SliderView(Request):
     """The readout along a direction, at several lengths, and without it."""
 
     view: Literal["slider"]
@@ -177,7 +179,7 @@ class SliderView(_Request):
     lengths: Annotated[tuple[Length, ...], Field(min_length=1, max_length=MOST_LENGTHS)]
 
 
-class GenerateView(_Request):
+class GenerateView(Request):
     """A short greedy continuation with and without one change."""
 
     view: Literal["generate"]

@@ -9,7 +9,7 @@ a saved notebook holds none of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -36,16 +36,23 @@ class LiveWidget(anywidget.AnyWidget):
     """The live bench of a model or a run, below a cell.
 
     ``close()`` ends what is computed, removes the widget from the page, and takes a run's adapter
-    off its model.
+    off its model. ``state`` follows what is looked at: conversations, tokens, the change that is
+    shown; a widget that is given it begins there.
     """
 
     _esm = page_file("widget.js")
     height = traitlets.Int(1000, min=200, max=20_000).tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, session: Session, *, release: Callable[[], None] = lambda: None, height: int = 1000
+        self,
+        session: Session,
+        *,
+        release: Callable[[], None] = lambda: None,
+        height: int = 1000,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(height=height)
+        super().__init__(height=height, state=dict(state or {}))
         self._channel: Channel | None = Channel(session, self.send)
         self._release = release
         self.on_msg(self._received)

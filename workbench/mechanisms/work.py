@@ -50,17 +50,22 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Published:
-    """A number that the work's authors print.
+    """A number that the work's authors print, or their words where no number is known here.
 
     Attributes:
         measure: what it is of, with model and data.
-        figure: the number as it is printed.
+        figure: the number as it is printed, or the words in quotation marks.
         place: where in the paper it stands.
     """
 
     measure: str
     figure: str
     place: str
+
+
+def abstract_words(measure: str, words: str) -> Published:
+    """Return the ``words`` of a work's abstract, in quotation marks, on what ``measure`` names."""
+    return Published(measure, words, "abstract")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,15 @@
 const PAGE = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join("");
 const bench = {
   links: true,
+  // What is looked at, from the address; null where that names nothing.
+  kept() {
+    if (!location.hash.startsWith("#view=")) return null;
+    try { return JSON.parse(decodeURIComponent(location.hash.slice(6))); } catch (error) { return null; }
+  },
+  keep(state, replace) {
+    const link = "#view=" + encodeURIComponent(JSON.stringify(state));
+    if (location.hash !== link) history[replace ? "replaceState" : "pushState"](null, "", link);
+  },
   session: () => fetch("session").then((answer) => answer.json()),
   // A newer view of a kind breaks the older one off; the server is told by the closed connection.
   async view(view, signal, receive) {

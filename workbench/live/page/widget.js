@@ -13,8 +13,12 @@ function render({ model, el }) {
     frame.addEventListener("load", () => {
       const channel = new MessageChannel();
       port = channel.port1;
-      port.onmessage = (event) => model.send({ ...event.data, from: page });
-      frame.contentWindow.postMessage("live", "*", [channel.port2]);
+      port.onmessage = ({ data }) => {
+        if (data.kind !== "state") { model.send({ ...data, from: page }); return; }
+        model.set("state", data.state);
+        model.save_changes();
+      };
+      frame.contentWindow.postMessage({ state: model.get("state") }, "*", [channel.port2]);
     });
     frame.srcdoc = message.page;
   };

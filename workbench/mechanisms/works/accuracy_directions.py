@@ -32,7 +32,7 @@ from workbench.mechanisms.outcomes import (
     surely_below,
     surely_within,
 )
-from workbench.mechanisms.work import NO_TEST, Claim, Quantity, Work
+from workbench.mechanisms.work import NO_TEST, Claim, Quantity, Work, abstract_words
 from workbench.mechanisms.works.direction_worlds import (
     contamination_worlds,
     orthogonal_worlds,
@@ -136,7 +136,11 @@ CLAIMS = (
         "the questions, with a cosine surely above 0",
         decide_orthogonal,
         ("corrected", "readings", "reliability_accuracy", "reliability_confidence"),
-        None,
+        (
+            abstract_words(
+                "the two directions, three models, four sets", "“orthogonal to one another”"
+            ),
+        ),
         orthogonal_worlds(ORTHOGONAL),
         "the correlation of the readings was added after those of the default model, base and "
         f"taught, were seen; {NO_TEST}",
@@ -152,7 +156,7 @@ CLAIMS = (
         "Brier score surely lower",
         decide_contamination,
         ("reading_lost", "reasoned_minus_direct"),
-        None,
+        (abstract_words("miscalibration when the reply reasons", "“exacerbating”"),),
         contamination_worlds(),
     ),
     Claim(
@@ -165,7 +169,11 @@ CLAIMS = (
         f"which has precedence, where the gain over either is surely below {NO_GAIN:g}",
         decide_steering,
         ("steered_minus_base", "steered_minus_permuted"),
-        None,
+        (
+            abstract_words(
+                "calibration with adaptive steering, three models", "“substantially improving”"
+            ),
+        ),
         steering_worlds(),
         "the clause on pushes that do not read the question was changed after those of the default "
         f"model were seen; {NO_TEST}",

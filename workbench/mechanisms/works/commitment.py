@@ -27,7 +27,7 @@ from workbench.mechanisms.outcomes import (
     surely_below,
     surely_within,
 )
-from workbench.mechanisms.work import Claim, PlantedWorld, Quantity, Work
+from workbench.mechanisms.work import Claim, PlantedWorld, Quantity, Work, abstract_words
 from workbench.mechanisms.works.commitment_directions import StatesLaw, simulate_states
 from workbench.mechanisms.works.commitment_pushes import PushLaw, simulate_pushes
 from workbench.mechanisms.works.commitment_scores import (
@@ -120,7 +120,7 @@ CLAIMS = (
         "orders of the options surely rank questions alike",
         decide_commitment,
         ("expected_commit_minus_correct", AGREE),
-        None,
+        (abstract_words("decision against correctness, 4 models", "“substantially better”"),),
         (*_READY, _EVIDENCE),
     ),
     Claim(
@@ -132,7 +132,7 @@ CLAIMS = (
         "alike",
         decide_likelihood,
         ("likelihood_commit_minus_correct", AGREE),
-        None,
+        (abstract_words("log-probabilities, 4 models", "“the opposite profile”"),),
         (
             _READY[0],
             _world(
@@ -155,7 +155,7 @@ CLAIMS = (
         "alike",
         decide_residual,
         ("expected_commit_residual", "expected_correct_residual", AGREE),
-        None,
+        (abstract_words("correctness beyond log-probabilities, 4 models", "“near chance”"),),
         (*_READY, _EVIDENCE),
     ),
     Claim(
@@ -168,7 +168,7 @@ CLAIMS = (
         "both",
         decide_orthogonal,
         ("cosine_corrected", "commit_signal", "correct_signal"),
-        None,
+        (abstract_words("the two directions, Gemma 3 and 4", "“approximately orthogonal”"),),
         (
             PlantedWorld(
                 "orthogonal directions", True, 0.0, partial(simulate_states, law=StatesLaw(0.0))
@@ -188,7 +188,7 @@ CLAIMS = (
         "contradicted where it is surely below 0 or surely below that",
         decide_steering,
         ("steer_confidence", "steer_confidence_minus_random"),
-        None,
+        (abstract_words("steering, Gemma 3 and 4", "“causally shifted abstention”"),),
         (
             *(
                 PlantedWorld(

@@ -25,7 +25,7 @@ from workbench.mechanisms.outcomes import (
     surely_above,
     surely_below,
 )
-from workbench.mechanisms.work import Claim, PlantedWorld, Published, Quantity, Work
+from workbench.mechanisms.work import Claim, PlantedWorld, Quantity, Work, abstract_words
 from workbench.mechanisms.works.confidence_pairs import PairLaw
 from workbench.mechanisms.works.gathered_measures import (
     AFTER_ANSWER,
@@ -95,7 +95,12 @@ CLAIMS = (
         "random other token",
         decide_gathered,
         (AFTER_ANSWER, "after_answer_minus_control", SWAP_AFTER, "swap_after_minus_other"),
-        None,
+        (
+            abstract_words(
+                "attention blocking, Gemma 3 27B, Qwen 2.5 7B",
+                "“gathered from answer tokens, cached at the first post-answer position”",
+            ),
+        ),
         _worlds(
             *(
                 (
@@ -126,7 +131,11 @@ CLAIMS = (
         "random other token",
         decide_retrieved,
         (NUMBER_AFTER, "number_after_minus_control", "number_after_minus_answer"),
-        None,
+        (
+            abstract_words(
+                "attention blocking, Gemma 3 27B, Qwen 2.5 7B", "“then retrieved for output”"
+            ),
+        ),
         _worlds(
             *(
                 (
@@ -153,10 +162,9 @@ CLAIMS = (
         decide_beyond_likelihood,
         (UNIQUE,),
         (
-            Published(
+            abstract_words(
                 "variance of verbal confidence beyond token log-probabilities, models of 7B to 27B",
                 "“substantial”",
-                "abstract",
             ),
         ),
         (

@@ -36,7 +36,15 @@ from workbench.mechanisms.outcomes import (
     surely_below,
     surely_within,
 )
-from workbench.mechanisms.work import NO_TEST, Claim, PlantedWorld, Published, Quantity, Work
+from workbench.mechanisms.work import (
+    NO_TEST,
+    Claim,
+    PlantedWorld,
+    Published,
+    Quantity,
+    Work,
+    abstract_words,
+)
 from workbench.mechanisms.works.inflation_measures import (
     ANYWHERE,
     AUROC2_GAIN,
@@ -116,7 +124,11 @@ CLAIMS = (
         f"or less than random sets; only where the scale surely keeps {KEPT:g} of the probability",
         decide_compact_set,
         (REMOVED, MINUS_LIKE, MASS),
-        None,
+        (
+            abstract_words(
+                "two models, three sets", "“a compact set of MLP blocks and attention heads”"
+            ),
+        ),
         (
             *_worlds(
                 simulate_removal,
@@ -147,7 +159,7 @@ CLAIMS = (
         "choose it",
         decide_middle_to_late,
         (DEPTH,),
-        None,
+        (abstract_words("two models, three sets", "“concentrated in middle-to-late layers”"),),
         (
             *_worlds(
                 simulate_depth,
@@ -169,6 +181,10 @@ CLAIMS = (
         decide_recalibrates,
         (BRIER_GAIN, SET_MINUS_PLATT),
         (
+            abstract_words(
+                "calibration with the intervention, two models, three sets",
+                "“substantially improve”",
+            ),
             Published(
                 "ECE on PopQA with the intervention, model not said",
                 "0.018",

@@ -32,7 +32,15 @@ from workbench.mechanisms.outcomes import (
     surely_above,
     surely_below,
 )
-from workbench.mechanisms.work import NO_TEST, Claim, PlantedWorld, Published, Quantity, Work
+from workbench.mechanisms.work import (
+    NO_TEST,
+    Claim,
+    PlantedWorld,
+    Published,
+    Quantity,
+    Work,
+    abstract_words,
+)
 from workbench.mechanisms.works.question_scores import (
     BEST_INPUT,
     DISAGREE,
@@ -125,7 +133,11 @@ CLAIMS = (
         f"{SMALL:g} on disagreements, which has precedence",
         decide_only_in_disagreement,
         ("self_minus_other", f"self_minus_other_{DISAGREE}"),
-        None,
+        (
+            abstract_words("all questions, models of 7B to 9B", "“no advantage”"),
+            abstract_words("disagreements, factual sets", "“consistently outperform”"),
+            abstract_words("disagreements, mathematics", "“no advantage”"),
+        ),
         (
             *_worlds(
                 True,
