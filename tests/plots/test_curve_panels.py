@@ -36,6 +36,17 @@ def test_every_curve_is_drawn_once_and_each_group_named_once() -> None:
     assert by_group["a"] != by_group["b"]
 
 
+def test_faint_groups_are_thin_and_grey_below_the_others() -> None:
+    curves = [Curve("r0", "random", LAYERS / 3), Curve("a", "a", LAYERS / 2)]
+    figure = panels(panels={"one": [*curves, Curve("r1", "random", LAYERS)]}, faint=["random"])
+    drawn = figure.figure().data
+    assert [trace.name for trace in drawn] == ["random", "random", "a"]
+    assert [trace.line.dash for trace in drawn] == ["dot", "dot", None]
+    assert drawn[0].line.color == drawn[1].line.color != drawn[2].line.color
+    assert drawn[0].line.width < drawn[2].line.width
+    assert [trace.mode for trace in drawn] == ["lines", "lines", "lines+markers"]
+
+
 def test_six_groups_have_six_colours() -> None:
     curves = [Curve(name, name, LAYERS / 2) for name in "abcdef"]
     figure = panels(panels={"one": curves}).figure()

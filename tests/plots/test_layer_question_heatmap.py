@@ -25,7 +25,8 @@ def test_cells_limits_and_labels() -> None:
     first, second = figure.layout.yaxis.ticktext
     assert first == "What is the name of the &lt;script&gt;a…"
     assert second == "1 &lt; 2 &amp; 3"
-    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.yaxis.range == (1.5, -0.5)
+    assert figure.layout.xaxis.range == (-2.5, 11.0)
 
 
 def test_many_questions_make_a_taller_figure() -> None:

@@ -80,10 +80,19 @@ def test_sample_rows() -> None:
 
 def test_a_column_of_sentences_is_one_from_top_to_bottom() -> None:
     _, cells = sample_table(
-        [{"a": "short", "b": "short"}, {"a": "s" * 60, "b": "s" * 59}, {"a": None, "b": "x"}]
+        [{"a": "short", "b": "short"}, {"a": "s" * 36, "b": "s" * 35}, {"a": None, "b": "x"}]
     ) or ([], [])
     assert [[cell.kind for cell in row] for row in cells] == [
         ["prose", "text"],
         ["prose", "text"],
         ["missing", "text"],
     ]
+
+
+def test_a_column_with_a_sentence_is_prose_and_one_of_intervals_is_not() -> None:
+    rows = [
+        {"claim": "a", "published": "ECE on PopQA with the intervention: 0.018", "base": "0.1"},
+        {"claim": "b", "published": "not known", "base": "0.123 [0.001, 0.456], n 227"},
+    ]
+    _, cells = sample_table(rows) or ([], [])
+    assert [[cell.kind for cell in row] for row in cells] == [["text", "prose", "text"]] * 2

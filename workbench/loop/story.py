@@ -152,7 +152,7 @@ def taught(context: Run, found: LoopResults) -> Finding:
     return Finding(
         text,
         judgements(found, TEACHING),
-        "What another training would give; `workbench run --seeds 5` measures that. Answers are "
+        "What another training would give; 'workbench run --seeds 5' measures that. Answers are "
         "not taught: they stay as they were.",
     )
 

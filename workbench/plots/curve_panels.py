@@ -8,7 +8,7 @@ questions, which all of a panel's curves share.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,9 @@ class CurvePanels:
     """The figure's data: the curves of every panel over ``layers`` [n], or what else ``x`` says.
 
     ``levels`` are drawn as thin lines through every panel. Panels have the range ``y_range``, or
-    that of their row's curves. Where there are few places they are marked, and they alone have
-    ticks.
+    that of their row's curves. Groups that are ``faint`` (controls, the ends of intervals) are
+    drawn thin, dotted and grey, below the others. Where there are few places they are marked, and
+    they alone have ticks.
     """
 
     layers: NDArray[np.int64] | Floats
@@ -51,6 +52,7 @@ class CurvePanels:
     levels: Sequence[float] = (0.0, 1.0)
     x: str = "patched decoder layer"
     y_range: tuple[float, float] | None = None
+    faint: Collection[str] = ()
 
     def __post_init__(self) -> None:
         if not any(self.panels.values()):
@@ -68,17 +70,22 @@ class CurvePanels:
         grid = PanelGrid([*self.panels], _PANEL_HEIGHT)
         figure = grid.start()
         groups = dict.fromkeys(curve.group for each in self.panels.values() for curve in each)
-        look = {group: _COLOURS[at % len(_COLOURS)] for at, group in enumerate(groups)}
+        strong = [group for group in groups if group not in self.faint]
+        look = {group: _COLOURS[at % len(_COLOURS)] for at, group in enumerate(strong)}
         shown = set[str]()
         for number, curves in enumerate(self.panels.values()):
             place = grid.place(number)
-            for curve in curves:
+            # Below come first: plotly draws one curve over another in their order.
+            for curve in sorted(curves, key=lambda each: each.group not in self.faint):
+                faint = curve.group in self.faint
                 figure.add_trace(
                     go.Scatter(
                         x=self.layers,
                         y=curve.values,
-                        mode="lines+markers" if len(self.layers) <= _MARKED else "lines",
-                        line={"color": look[curve.group], "width": 1.6},
+                        mode="lines" if faint or len(self.layers) > _MARKED else "lines+markers",
+                        line={"color": GREY, "width": 1, "dash": "dot"}
+                        if faint
+                        else {"color": look[curve.group], "width": 1.6},
                         name=safe(curve.group),
                         legendgroup=curve.group,
                         showlegend=curve.group not in shown,

@@ -100,9 +100,13 @@ class LayerQuestionHeatmap:
             y="",
             height=max(340, 190 + _ROW_HEIGHT * len(self.labels)),
         )
-        figure.update_xaxes(showgrid=False)
+        # The marks would widen both axes beyond the cells, whose edges lie half way between layers.
+        first, last = self.layers[0], self.layers[-1]
+        steps = np.diff(self.layers) if len(self.layers) > 1 else np.ones(1)
+        ends = [float(first - steps[0] / 2), float(last + steps[-1] / 2)]
+        figure.update_xaxes(showgrid=False, range=ends)
         figure.update_yaxes(
-            autorange="reversed",
+            range=[len(rows) - 0.5, -0.5],
             tickvals=rows,
             ticktext=[short(label, _LABEL_LENGTH) for label in self.labels],
             tickfont={"size": 11},

@@ -44,7 +44,7 @@ class SummaryRow:
     interval: str
 
 
-PROSE = 60
+PROSE = 36
 """Letters of a text from which its column is one of sentences, which are broken into lines."""
 
 

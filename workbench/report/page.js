@@ -1,8 +1,8 @@
 // The page's own behaviour: light and dark, the card as a picture, figures that fit when they are
 // shown or printed. Nothing is fetched.
 "use strict";
-const INK = { light: { ink: "#222222", soft: "#6b6b6b", grid: "#ececec", ground: "#ffffff" },
-              dark: { ink: "#e8e8e8", soft: "#a9a9a9", grid: "#333538", ground: "#1d1e20" } };
+const INK = { light: { ink: "#222222", soft: "#6b6b6b", level: "#dcdcdc", grid: "#ececec", ground: "#ffffff" },
+              dark: { ink: "#e8e8e8", soft: "#a9a9a9", level: "#55585c", grid: "#333538", ground: "#1d1e20" } };
 const themeButton = document.getElementById("theme");
 
 function chosenTheme() {
@@ -39,11 +39,14 @@ function drawFigure(place) {
   const figure = JSON.parse(data.textContent);
   Plotly.newPlot(place, figure.data, figure.layout, CONFIG);
   if (painted !== "light") paintFigure(place, INK.light, INK[painted]);
+  // On a phone a figure keeps its width, and its frame is scrolled, by keys too.
+  const holder = place.closest(".drawing");
+  if (holder && holder.scrollWidth > holder.clientWidth) holder.tabIndex = 0;
 }
 
 function swapped(colour, from, to) {
   if (typeof colour !== "string") return colour;
-  for (const name of ["ink", "soft"]) if (colour.toLowerCase() === from[name]) return to[name];
+  for (const name of ["ink", "soft", "level"]) if (colour.toLowerCase() === from[name]) return to[name];
   return colour;
 }
 
@@ -61,6 +64,7 @@ function paintFigure(figure, from, to) {
     return next;
   });
   const layout = JSON.parse(JSON.stringify(figure.layout));
+  for (const shape of layout.shapes || []) if (shape.line) shape.line.color = swapped(shape.line.color, from, to);
   for (const [key, value] of Object.entries(changes)) {
     const parts = key.split("."), last = parts.pop();
     let at = layout;

@@ -78,6 +78,7 @@ def doses_section(pushed: pd.DataFrame, caption: str) -> Section:
         caption=caption,
         levels=(0.0,),
         x="length of the push (standard deviations of the states)",
+        faint=[RANDOM],
     )
     return Section(
         "Dose and response",
@@ -100,6 +101,7 @@ def generated_section(pushed: pd.DataFrame, caption: str) -> Section:
         levels=(),
         x="length of the push (standard deviations of the states)",
         y_range=(-0.03, 1.03),
+        faint=[RANDOM],
     )
     return Section(
         "Generated passes",
@@ -184,6 +186,7 @@ def passes_section(passes: pd.DataFrame, caption: str) -> Section:
         levels=(0.5,),
         x="expected confidence",
         y_range=(0, 1),
+        faint=[INTERVAL],
     )
     return Section(
         "Passes by confidence",
