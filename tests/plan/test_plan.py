@@ -108,17 +108,49 @@ def test_what_does_not_fit_is_refused_with_what_would(config: RunConfig) -> None
 
 def test_memory_of_a_pass_by_hand() -> None:
     """2 x 10 columns of llama-3.1-8b in bfloat16 after 6 kept ones: keys and values of 32 layers,
-    8 heads of 128, twice 2 bytes a token for the 16 columns of 2 rows.
+    8 heads of 128, twice 2 bytes a token for the 16 columns of 2 rows, and three times their logits.
     """
     shape = decoder_shape("llama-3.1-8b")
     formats = NumberFormats.of(load_config(None, {}).model, False)
     one = whole_forward("", 32, 2, 10, kept=6, logits=2)
     of_token = 32 * 2 * 8 * 128 * 2
     assert formats.of_token(shape) == of_token
-    assert cache_bytes(one, of_token) == 2 * 16 * of_token
+    assert cache_bytes(one, of_token, of_token) == 2 * 16 * of_token
     states = 20 * (5 * 4096 + 3 * 14_336) * 2
     masks = 20 * 16 * 3
-    assert working_bytes(one, shape, formats) == states + masks + 2 * 4 * 2 * 128_256
+    assert working_bytes(one, shape, formats) == states + masks + 3 * 4 * 2 * 128_256
+
+
+def test_a_growing_cache_of_rounded_weights_is_in_float32() -> None:
+    """Kept keys and values take 2 bytes an entry, those of a batch that goes on 4: 2 rows of 16
+    columns that it holds, or of 20 kept ones that it reads.
+    """
+    shape = decoder_shape("llama-3.1-8b")
+    model = load_config(None, {"model.dtype": "float32", "model.precision": "bfloat16"}).model
+    formats = NumberFormats.of(model, True)
+    tokens = formats.of_token(shape), formats.of_open_token(shape)
+    assert tokens == (32 * 2 * 8 * 128 * 2, 32 * 2 * 8 * 128 * 4)
+    held = whole_forward("", 32, 2, 10, kept=6, held=16)
+    assert cache_bytes(held, *tokens) == 2 * 16 * tokens[1]
+    read = whole_forward("", 32, 2, 10, kept=10)
+    assert cache_bytes(read, *tokens) == 2 * 20 * tokens[0]
+
+
+def test_logits_of_ends_are_made_at_once_and_those_of_many_places_in_chunks() -> None:
+    """Of 128,256 tokens 49 rows fit into a chunk: 60 ends of 60 rows are not cut, 120 places of two
+    rows are.
+    """
+    shape = decoder_shape("llama-3.1-8b")
+    formats = NumberFormats.of(load_config(None, {}).model, False)
+
+    def logits(rows: int, places: int) -> float:
+        with_them, without = (
+            working_bytes(whole_forward("", 32, rows, 1, logits=count), shape, formats)
+            for count in (places, 0)
+        )
+        return (with_them - without) / (3 * 4 * 128_256)
+
+    assert (logits(60, 60), logits(2, 120)) == (60, 49)
 
 
 def test_states_beyond_their_bound_go_to_the_disk() -> None:

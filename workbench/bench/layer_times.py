@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from workbench.bench.timing import seconds
 from workbench.compat import has_bfloat16_units
 from workbench.config import ModelSettings
+from workbench.models.kernel_caches import bound_kernel_caches
 from workbench.plan.number_formats import NumberFormats
 from workbench.plan.rates import TimedLayers
 from workbench.plan.shape import DecoderShape
@@ -40,6 +41,7 @@ def time_layers(
     Args:
         clock: seconds; of the processor for times that other work does not enter.
     """
+    bound_kernel_caches()  # as a run does: it is read once in a process
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     formats = NumberFormats.of(model, device.type == "cpu", has_bfloat16_units())
     weights = getattr(torch, "float32" if formats.rest == 4 else formats.products)

@@ -7,8 +7,9 @@ wrote (``exact``), which must agree with what is counted. Seconds are planned fr
 shape that is timed first, by the processor's clock, because other work of a machine does not enter
 that; the wall clock's are shown beside them. Memory is the process's largest in a stage, with what
 it held before the model was loaded taken off; all libraries that stages use are imported before. In
-it and in no plan are the kernels that torch and oneDNN keep for every shape of a product in lower
-precision, up to 1,024 of them each (docs/guide/scale.md), and what the allocator holds in between.
+it and in no plan is what the allocator cannot use between held blocks. Kernels that were made while
+a layer was timed are among what is taken off; their number is bounded
+(:mod:`workbench.models.kernel_caches`).
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ from workbench.models.chat_template import DEFAULT_DATE
 from workbench.models.diagnose import configuration_fault
 from workbench.models.dtype import AUTO, resolve_dtype
 from workbench.models.fingerprint import fingerprint_files
+from workbench.models.kernel_caches import bound_kernel_caches
 from workbench.models.language_model import LanguageModel
 from workbench.models.local import short_name
 from workbench.models.opening import opening_of
@@ -131,6 +132,7 @@ def load_model(
             network, no chat template or one that opens replies elsewhere than it writes them
             (:mod:`workbench.models.opening`), ...
     """
+    bound_kernel_caches()
     torch_device = process_device() if placement == "tensor" else named_device(device)
     resolve_dtype(dtype, torch_device)
     streamed, split = placement == "stream", placement == "tensor"

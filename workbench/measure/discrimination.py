@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.arrays import Bools, Floats
+from workbench.arrays import Bools, Floats, Rows
 from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.weighted import CountStatistic, Latest, ratio, summed
 
@@ -82,23 +82,24 @@ class ValueGroups:
 
     def __init__(self, confidence: Floats, correct: Bools) -> None:
         parsed = np.flatnonzero(~np.isnan(confidence))
-        self._order = parsed[np.argsort(confidence[parsed], kind="stable")]
-        self._correct = correct[self._order].astype(np.float64)
-        ordered = confidence[self._order]
-        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
-        self.values = ordered[self._starts]
-        self._grouped = Latest(self._group)
+        order = parsed[np.argsort(confidence[parsed], kind="stable")]
+        ordered = confidence[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
+        self.values = ordered[starts]
+        # Not a method of this object, which would go only when cycles are collected.
+        self._grouped = Latest(partial(_group, order, correct[order].astype(np.float64), starts))
 
     def __call__(self, counts: Floats) -> Grouped:
         """Return the right and wrong answers under ``counts`` [r, n]."""
         return self._grouped(counts)
 
-    def _group(self, counts: Floats) -> Grouped:
-        if not len(self._order):
-            return Grouped(np.zeros((len(counts), 0)), np.zeros((len(counts), 0)))
-        drawn = counts[:, self._order]
-        right = summed(drawn * self._correct, self._starts)
-        return Grouped(right, summed(drawn, self._starts) - right)
+
+def _group(order: Rows, correct: Floats, starts: Rows, counts: Floats) -> Grouped:
+    if not len(order):
+        return Grouped(np.zeros((len(counts), 0)), np.zeros((len(counts), 0)))
+    drawn = counts[:, order]
+    right = summed(drawn * correct, starts)
+    return Grouped(right, summed(drawn, starts) - right)
 
 
 class Auroc2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workbench.config import ModelSettings
+from workbench.models.kernel_caches import KERNEL_BYTES, KERNELS
 from workbench.models.quantise import GROUP, SCHEMES
 from workbench.plan.shape import DecoderShape
 
@@ -24,8 +25,9 @@ class NumberFormats:
         rest: of every other weight.
         head: of the head's weights once more, where a rounded copy of them is kept.
         states: of an entry of the residual stream.
-        keys: of an entry of keys and values.
+        keys: of an entry of keys and values that are kept for later passes.
         products: the dtype that products are made in.
+        kernels: bytes of the kernels that a processor keeps for products in lower precision.
     """
 
     linear: float
@@ -34,6 +36,7 @@ class NumberFormats:
     states: float
     keys: float
     products: str
+    kernels: float = 0.0
 
     @classmethod
     def of(cls, model: ModelSettings, on_cpu: bool, bfloat16_units: bool = True) -> NumberFormats:
@@ -52,7 +55,9 @@ class NumberFormats:
             scheme = SCHEMES[model.quantize]
             linear = (scheme.held + SCALE_BITS.get(scheme.name, 0.0)) / 8
         products = "bfloat16" if lower and size == 4 else dtype
-        return cls(linear, size, 2 if rounded else 0, size, 2 if rounded else size, products)
+        keys = 2 if rounded else size
+        kernels = KERNELS * KERNEL_BYTES if on_cpu and products != "float32" else 0.0
+        return cls(linear, size, 2 if rounded else 0, size, keys, products, kernels)
 
     def weights(self, shape: DecoderShape) -> float:
         """Return the bytes of all weights in memory."""
@@ -68,5 +73,16 @@ class NumberFormats:
         return self.rest * shape.outside
 
     def of_token(self, shape: DecoderShape) -> int:
-        """Return the bytes of one token's keys and values in all layers."""
-        return int(shape.layers * 2 * shape.key_value_heads * shape.head_size * self.keys)
+        """Return the bytes of one token's keys and values in all layers, as they are kept."""
+        return int(_entries(shape) * self.keys)
+
+    def of_open_token(self, shape: DecoderShape) -> int:
+        """Return the bytes of the same while a batch goes on: rotary angles are in the states'
+        dtype, so keys that a product in bfloat16 gave become that of the states, and values follow
+        them.
+        """
+        return int(_entries(shape) * max(self.keys, self.states))
+
+
+def _entries(shape: DecoderShape) -> int:
+    return shape.layers * 2 * shape.key_value_heads * shape.head_size

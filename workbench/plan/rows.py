@@ -108,6 +108,7 @@ def _stage_values(plan: Plan, stage: StagePlan) -> dict[str, Any]:
             "kept": round(memory.kept),
             "states": round(memory.states),
             "states_on_disk": round(memory.disk),
+            "process": round(memory.process),
         },
         "seconds": (plan.chosen.seconds or {}).get(stage.name),
     }

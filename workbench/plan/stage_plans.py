@@ -1,6 +1,7 @@
 """Put together what each stage of a run costs: passes, tokens, operations and memory.
 
-The order of stages is the loop's. What a stage keeps for later ones is counted from then on.
+The order of stages is the loop's. Keys and values that a stage keeps for later ones are counted
+from then on.
 """
 
 from __future__ import annotations
@@ -12,11 +13,18 @@ from workbench.config import RunConfig
 from workbench.elicit.conversation import POSITIONS
 from workbench.plan.bottleneck import bottleneck_stages
 from workbench.plan.forwards import Forward, Group, count_products, rounds_of
-from workbench.plan.memory import ADAPTER_BYTES, Memory, peak_pass, recorded_states_size
+from workbench.plan.memory import (
+    ADAPTER_BYTES,
+    PROCESS_BYTES,
+    Memory,
+    peak_pass,
+    recorded_states_size,
+)
 from workbench.plan.number_formats import NumberFormats
 from workbench.plan.questions import PlannedQuestions
 from workbench.plan.run_stages import PlannedRun, forwards_in, planned_stages
 from workbench.plan.shape import DecoderShape
+from workbench.plan.state_bytes import PROBES, READINGS, held_states, probe_bytes
 from workbench.plan.teaching import assumed_targets
 
 ADAPTER_STAGES = frozenset(
@@ -106,25 +114,24 @@ def plan_stages(
         formats.rest,
     )
     found: list[StagePlan] = []
-    held = 0.0
-    every = {**planned_stages(), **(bottleneck_stages() if bottleneck else {})}
+    loop = planned_stages()
+    every = {**loop, **(bottleneck_stages() if bottleneck else {})}
     for name, plan in every.items():
         run.prompt_cache.largest, run.reply_cache.largest = (
             run.prompt_cache.held,
             run.reply_cache.held,
         )
         groups = plan(run)
-        probes = probe_operations(run, shape) if name.startswith("probe") else 0.0
-        if name == "elicit":
-            held = states
+        probes = probe_operations(run, shape) if name in PROBES else 0.0
         if not groups and not probes:
             continue
         kept = min(
             float(config.model.kv_cache_bytes),
             float(run.prompt_cache.largest + run.reply_cache.largest),
         )
-        # While a stage's batches are put together, their states are there once more.
-        more = states if name in ("elicit", "elicit_tuned") else 0.0
+        fits = probe_bytes(run, shape) if name in PROBES else 0.0
+        of_pass = sum(peak_pass(forwards_in(groups), shape, formats))
+        held = held_states(name, states, of_pass, loop, fits)
         found.append(
             _stage(
                 name,
@@ -134,9 +141,9 @@ def plan_stages(
                 in_layer=in_layer,
                 probes=probes,
                 kept=kept,
-                states=held + more + _frozen(run, name, shape, formats),
-                disk=disk if name in ("elicit", "elicit_tuned") else 0.0,
-                exact=name in planned_stages(),
+                states=held + _frozen(run, name, shape, formats),
+                disk=disk if name in READINGS else 0.0,
+                exact=name in loop,
             )
         )
     return found
@@ -194,7 +201,16 @@ def _stage(
         count_products(shape.products, forwards, in_layer),
         probes,
         tuple(rounds_of(groups)),
-        Memory(formats.weights(shape), cache, working, float(training), kept, states, disk),
+        Memory(
+            formats.weights(shape),
+            cache,
+            working,
+            float(training),
+            kept,
+            states,
+            disk,
+            PROCESS_BYTES + formats.kernels,
+        ),
         max((sum(_held(task, shape, formats) for task in group) for group in groups), default=0.0),
         adapted,
         exact,
@@ -203,7 +219,7 @@ def _stage(
 
 def _held(task: Sequence[Forward], shape: DecoderShape, formats: NumberFormats) -> float:
     """Return the bytes that a batch holds while it waits for a layer, at the most."""
-    of_token = formats.of_token(shape)
+    of_token = formats.of_open_token(shape)
     return max(
         each.rows * (each.held * of_token + each.columns * shape.width * formats.states)
         for each in task

@@ -12,7 +12,8 @@ beforehand; the best of many sites on these rows is optimistic, so choose the si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -69,11 +70,26 @@ def evaluate_layers(
     )
 
 
+class _OfSite:
+    """The statistic of one site, made anew for every counts: one that stays remembers how it
+    grouped the latest resamples, which for all sites together would be larger than their states.
+    """
+
+    def __init__(self, make: Callable[[], Auroc2 | Auroc2Within]) -> None:
+        self._make = make
+
+    def __call__(self, counts: Floats) -> Floats:
+        return self._make()(counts)
+
+    def told(self, counts: Floats) -> Floats:
+        return self._make().told(counts)
+
+
 def _pooled(
     probabilities: Floats, truth: NDArray[np.bool_], *, resamples: int, seed: int
 ) -> dict[str, Estimate]:
     statistics = {
-        f"{layer},{position}": Auroc2(probabilities[:, layer, position], truth)
+        f"{layer},{position}": _OfSite(partial(Auroc2, probabilities[:, layer, position], truth))
         for layer, position in np.ndindex(probabilities.shape[1:])
     }
     return bootstrap_counts(statistics, len(truth), resamples=resamples, seed=seed)
@@ -93,7 +109,9 @@ def _within(
         return {f"{layer},{position}": nothing for layer, position in sites}
     codes = checked_domain(domain, len(truth))
     statistics = {
-        f"{layer},{position}": Auroc2Within(probabilities[:, layer, position], truth, codes)
+        f"{layer},{position}": _OfSite(
+            partial(Auroc2Within, probabilities[:, layer, position], truth, codes)
+        )
         for layer, position in sites
     }
     return bootstrap_counts(statistics, len(truth), resamples=resamples, seed=seed, strata=codes)

@@ -93,6 +93,20 @@ def plan_fits(size: Size, memory_bytes: int) -> FitPlan:
     return plan
 
 
+def bytes_of_fits(size: Size, memory_bytes: int) -> int:
+    """Return about what the fits that are planned take at the same time.
+
+    Raises:
+        WorkbenchError: where the bound is too small.
+    """
+    plan = plan_fits(size, memory_bytes)
+    if plan.gram:
+        return plan.workers * _gram_bytes(size, plan.positions)
+    problems = plan.problems * bytes_of_problem(size.rows, size.width)
+    rows = min(plan.rows_bytes, bytes_of_rows(size.rows, size.width))
+    return plan.workers * (_fixed_bytes(size) + problems + rows)
+
+
 def _gram_bytes(size: Size, positions: int) -> int:
     """Return about what fitting ``positions`` of a layer on Gram matrices takes."""
     slab = 4 * size.rows * size.positions * size.width
@@ -104,13 +118,17 @@ def _gram_bytes(size: Size, positions: int) -> int:
 
 def _primal_plan(size: Size, memory_bytes: int, workers: int) -> FitPlan:
     """Return the plan in the space of features, half of a worker's memory for problems at most."""
-    moments = 5 * 8 * size.training_sets * size.width
-    results = 2 * 8 * size.problems * (size.rows + size.width)
-    fixed = 4 * (SAMPLED + 2 * LEADING) * size.width + moments + results
-    share = memory_bytes // workers - fixed
+    share = memory_bytes // workers - _fixed_bytes(size)
     each = bytes_of_problem(size.rows, size.width)
     problems = min(size.problems, max(1, share // 2 // each))
     return FitPlan(False, workers, 1, problems, share - problems * each)
+
+
+def _fixed_bytes(size: Size) -> int:
+    """Return what a site takes in the space of features besides its states and problems."""
+    moments = 5 * 8 * size.training_sets * size.width
+    results = 2 * 8 * size.problems * (size.rows + size.width)
+    return 4 * (SAMPLED + 2 * LEADING) * size.width + moments + results
 
 
 def each_layer(
