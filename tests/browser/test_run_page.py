@@ -184,9 +184,15 @@ def test_printing_draws_every_figure_on_light_ground(visit: Visit, run_page: Pat
     widths = "Array.from(document.querySelectorAll('.plot.js-plotly-plot'), (p) => p.layout.width || p.offsetWidth)"
     assert max(page.evaluate(widths)) <= 690
     page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})
+    over = "Array.from(document.querySelectorAll('.lead .scroll, #questions .scroll'), (each) => each.scrollWidth - each.clientWidth)"
+    assert max(page.evaluate(over)) <= 1
+    ends = "Array.from(document.querySelectorAll('.plot'), (each) => each.querySelector('.main-svg').getBoundingClientRect().right)"
+    assert max(page.evaluate(ends)) <= 718
     assert page.locator(".opener").first.is_visible()
     assert not page.get_by_role("button", name="Show all").is_visible()
     page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 720})
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.wait_for_function(f"Math.max(...{widths}) > 690")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"

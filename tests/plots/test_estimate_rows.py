@@ -24,6 +24,17 @@ def test_rows_of_one_name_share_a_line() -> None:
     assert [shape.x0 for shape in figure.layout.shapes] == [0, 0.1]
 
 
+def test_a_long_name_is_broken_into_lines_and_cut() -> None:
+    name = "control: probes of shuffled grades there, and where 95 % of them lie at most"
+    rows = [EstimateRow("a", name, Estimate(0, 0, 0, 1))]
+    (label,) = (
+        EstimateRows(rows=rows, axis="x", title="t", caption="c").figure().layout.yaxis.ticktext
+    )
+    lines = label.split("<br>")
+    assert " ".join(lines) == "control: probes of shuffled grades there, and where 95 % of the…"
+    assert [len(line) <= 36 for line in lines] == [True, True]
+
+
 def test_a_row_given_twice_is_refused() -> None:
     row = EstimateRow("a", "b", Estimate(0, 0, 0, 1))
     for rows in ([row, row], []):

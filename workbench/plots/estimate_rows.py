@@ -8,6 +8,7 @@ show that the rows are alike: compare the difference itself.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.theme import GREY, apply_theme, faded, safe, short, styles
+from workbench.plots.theme import GREY, apply_theme, faded, safe, styles
+
+_LABEL, _LINE = 64, 36
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,15 @@ class EstimateRows:
         )
         figure.update_yaxes(
             tickvals=list(range(len(names))),
-            ticktext=[short(name, 64) for name in names],
+            ticktext=[_label(name) for name in names],
             range=[len(names) - 0.4, -0.6],
             showgrid=False,
         )
         return figure
+
+
+def _label(name: str) -> str:
+    """Return a row's name in lines, so that a long one leaves room for what it names."""
+    line = " ".join(name.split())
+    line = line if len(line) <= _LABEL else line[: _LABEL - 1].rstrip() + "…"
+    return "<br>".join(safe(part) for part in textwrap.wrap(line, _LINE))

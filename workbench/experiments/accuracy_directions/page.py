@@ -82,6 +82,7 @@ def layers_section(layers: pd.DataFrame, caption: str) -> Section:
         caption=caption,
         levels=(-ORTHOGONAL, 0.0, ORTHOGONAL),
         x="decoder layer",
+        faint=[label for name, label in CURVES.items() if name.startswith("random_")],
     )
     return Section(
         "By layer",
