@@ -24,6 +24,11 @@ def attention_kernel(model: Any) -> str:
     return str(getattr(model.config, "_attn_implementation", None) or "eager")
 
 
+def is_named_tuple(value: Any) -> bool:
+    """Return whether a value is a named tuple, which Python tells by a name of this kind alone."""
+    return isinstance(value, tuple) and hasattr(value, "_fields")
+
+
 def supports_sdpa(model_class: Any) -> bool:
     """Return whether transformers runs models of a class with scaled dot product kernels."""
     return bool(model_class._supports_sdpa)

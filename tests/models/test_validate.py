@@ -122,6 +122,19 @@ def test_hooks_are_gone_and_mode_is_kept(tiny_lm: LanguageModel) -> None:
     assert not any(layer._forward_hooks for layer in tiny_lm.layers())
 
 
+def test_weights_that_are_no_numbers_are_seen_after_a_prompt_of_few_tokens(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attention on a processor drops the NaN of fewer than sixteen tokens."""
+    monkeypatch.setattr("workbench.models.validate.PROMPT", "Paris")
+    lm = make_tiny("llama")
+    validate(lm)
+    with torch.no_grad():
+        lm.layers()[0].self_attn.q_proj.weight.fill_(float("nan"))
+    with pytest.raises(WorkbenchError, match="computes NaN or infinity, because its weights"):
+        validate(lm)
+
+
 def test_a_foreign_tokenizer_is_refused(make_tiny: MakeTiny) -> None:
     with pytest.raises(WorkbenchError, match="use the tokenizer that belongs to the model"):
         validate(make_tiny(vocab_size=64))

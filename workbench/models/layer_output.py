@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 
+from workbench.compat import is_named_tuple
 from workbench.errors import WorkbenchError
 
 Streams = Literal["one", "first", "inner"]
@@ -86,7 +87,7 @@ def in_place_of(output: Any, new: torch.Tensor, streams: Streams = "one") -> Any
     if isinstance(output, tuple):
         rebuilt = (new, *output[1:])
         # A named tuple, of which the layer's caller may ask by name.
-        return type(output)(*rebuilt) if hasattr(output, "_fields") else rebuilt
+        return type(output)(*rebuilt) if is_named_tuple(output) else rebuilt
     return [new, *output[1:]] if isinstance(output, list) else new
 
 

@@ -34,7 +34,9 @@ from workbench.models.unembed import unembed
 from workbench.models.validate_components import first_fault
 
 PROMPT = "The capital of France is Paris."
-LONGEST = 15  # tokens of it that are read: odd, so that a layer that pads to its chunks is seen to
+TOKENS = 17
+"""How many tokens of it, over and over, are read: an odd number, so that a layer that pads to its
+chunks is seen to; above 15, because torch's attention on processors drops the NaN of fewer."""
 MEND = "load it anew, so that its parts are read off it again, and report this if it stays"
 
 
@@ -276,7 +278,7 @@ def prompt_ids(lm: LanguageModel) -> torch.Tensor:
             f"{strange[0]} and the model embeds "
             f"{rows} tokens: correct eos_token_id, or use the files that belong to the model"
         )
-    return torch.tensor([ids[:LONGEST]], device=lm.device)
+    return torch.tensor([(ids * TOKENS)[:TOKENS]], device=lm.device)
 
 
 def _require_module(root: torch.nn.Module, path: str, lm: LanguageModel) -> None:
