@@ -29,7 +29,7 @@ def test_streamed_passes_read_every_layer_once_and_give_the_same(tmp_path: Path)
         layer_prompts=16,
         layer_tokens=5,
         parts=[part for part in PARTS if part != "memory"],
-        folder=tmp_path,
+        folder=tmp_path / "weights",
     )
     for part in ("pass", "layer"):
         assert found[f"{part}.read_over_layers"] == 1

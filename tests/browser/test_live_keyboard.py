@@ -155,16 +155,15 @@ def test_heads_of_a_range_are_filled_and_one_is_opened_by_keys(visit_bench: Visi
 def test_a_view_under_way_is_stopped_by_keys(visit_bench: Visit) -> None:
     page = visit_bench()
     fill_in(page)
-    ended: list[str] = []
-    page.on("requestfailed", lambda request: ended.append(request.failure))
     page.route("**/view", lambda route: None)
     tab_to_token(page, 9)
     page.keyboard.press("Enter")
     page.get_by_text("Patching every layer.").wait_for()
     tab_to(page, "Stop")
-    page.keyboard.press("Enter")
+    with page.expect_event("requestfailed") as ended:
+        page.keyboard.press("Enter")
+    assert ended.value.failure == "net::ERR_ABORTED"
     page.get_by_text("Stopped; what was read").wait_for()
-    assert ended == ["net::ERR_ABORTED"]
     page.unroute("**/view")
 
 
