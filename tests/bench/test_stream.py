@@ -29,7 +29,7 @@ def test_streamed_passes_read_every_layer_once_and_give_the_same(tmp_path: Path)
         layer_prompts=16,
         layer_tokens=5,
         parts=[part for part in PARTS if part != "memory"],
-        folder=tmp_path,
+        folder=tmp_path / "weights",
     )
     for part in ("pass", "layer"):
         assert found[f"{part}.read_over_layers"] == 1
@@ -37,7 +37,7 @@ def test_streamed_passes_read_every_layer_once_and_give_the_same(tmp_path: Path)
         assert found[f"{part}.streamed_over_memory"] > 0
     assert found["library.largest_difference"] == 0
     assert found["library.batches"] == 16
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "weights").iterdir()) == []
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -136,6 +136,19 @@ def test_a_growing_cache_of_rounded_weights_is_in_float32() -> None:
     assert cache_bytes(read, *tokens) == 2 * 20 * tokens[0]
 
 
+def test_rounded_matrices_grow_where_sweep_and_loop_are_compared_in_float32(
+    tiny_folder: Path,
+) -> None:
+    names = {"model.name": str(tiny_folder), "model.dtype": "float32"}
+    weights = {}
+    for precision in ("float32", "bfloat16"):
+        config = load_config(None, {**names, "model.precision": precision})
+        plan = make_plan(config, parse_machine("cpu=64GB"), count=100, bottleneck=False)
+        stages = {stage.name: stage.memory.weights for stage in plan.stages}
+        weights[precision] = stages["patch"] - stages["elicit"]
+    assert weights == {"float32": 0.0, "bfloat16": 2.0 * plan.shape.linear}
+
+
 def test_logits_of_ends_are_made_at_once_and_those_of_many_places_in_chunks() -> None:
     """Of 128,256 tokens 49 rows fit into a chunk: 60 ends of 60 rows are not cut, 120 places of two
     rows are.

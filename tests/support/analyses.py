@@ -7,6 +7,7 @@ start in fresh processes, and so show that a script imports what it uses.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -109,6 +110,7 @@ def run_script(
     """Become the script ``command``, in the folder ``place``, with its output in the two files
     ``said``.
     """
+    gc.freeze()  # as in conftest.py: what was imported before the fork is no garbage
     for number, path in enumerate(said, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     os.environ.clear()

@@ -86,8 +86,8 @@ def bench_stream(
         prompts, batches, tokens: how many prompts of how many tokens, in how many batches.
         layer_prompts, layer_tokens: the same of the single layer, in one batch for every 8 prompts.
         layer_of: the model whose run is planned from the layer, where its layers are of that shape.
-        folder: where the weights are written for as long as they are needed; None for the system's
-            temporary files.
+        folder: where the weights are written for as long as they are needed, made where there is
+            none; None for the system's temporary files.
     """
     found: dict[str, Any] = {
         "prompts": prompts,
@@ -96,6 +96,8 @@ def bench_stream(
         "width": shape.width,
         "dtype": shape.dtype,
     }
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     rows = _random_rows(prompts, tokens, shape.vocabulary)
     groups = [rows[n::batches] for n in range(batches)]
     if {"pass", "memory", "library"} & set(parts):

@@ -72,6 +72,13 @@ class NumberFormats:
         """Return the bytes of what lies outside the layers."""
         return self.rest * shape.outside
 
+    def widening(self, shape: DecoderShape) -> float:
+        """Return the bytes by which matrices that were rounded grow while passes of their model
+        compute in float32; quantised ones stay as they are.
+        """
+        rounded = self.linear == 2 and self.rest == 4
+        return (self.rest - self.linear) * shape.linear if rounded else 0.0
+
     def of_token(self, shape: DecoderShape) -> int:
         """Return the bytes of one token's keys and values in all layers, as they are kept."""
         return int(_entries(shape) * self.keys)

@@ -39,6 +39,10 @@ ADAPTER_STAGES = frozenset(
     )
 )
 """Stages that need an adapter."""
+IN_FLOAT32 = frozenset(("patch",))
+"""Stages with passes in float32 whatever the model's precision: packed sweep and loop are compared
+so.
+"""
 TRAINING_STAGES = frozenset(("teach", "teach_control"))
 STEPS = 60
 """Steps of conjugate gradients that a probe's fits take."""
@@ -202,7 +206,7 @@ def _stage(
         probes,
         tuple(rounds_of(groups)),
         Memory(
-            formats.weights(shape),
+            formats.weights(shape) + (formats.widening(shape) if name in IN_FLOAT32 else 0.0),
             cache,
             working,
             float(training),
