@@ -4,6 +4,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.plots import EstimateRow, EstimateRows
+from workbench.plots.theme import BLUE, GREY
 
 
 def test_rows_of_one_name_share_a_line() -> None:
@@ -52,3 +53,16 @@ def test_the_noise_floor_is_a_band_around_zero() -> None:
     assert (band.x0, band.x1, zero.x0) == (-0.02, 0.02, 0)
     with pytest.raises(WorkbenchError, match="at least 0"):
         EstimateRows(rows=[row], axis="x", title="t", caption="c", floor=-0.02)
+
+
+def test_a_group_with_a_role_has_its_colour_alone_too() -> None:
+    rows = [EstimateRow(group, "a", Estimate(0, 0, 0, 1)) for group in ("base", "taught")]
+
+    def colours(rows: list[EstimateRow]) -> list[str]:
+        drawn = EstimateRows(
+            rows=rows, axis="x", title="t", caption="c", roles={"base": "before", "taught": "after"}
+        )
+        return [trace.marker.color for trace in drawn.figure().data]
+
+    assert colours(rows) == [GREY, BLUE]
+    assert colours(rows[:1]) == [GREY]

@@ -3,7 +3,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.report.formatting import Cell, SummaryRow, readable, sample_table, summary_groups
+from workbench.report.formatting import (
+    Cell,
+    KeyWords,
+    SummaryRow,
+    readable,
+    sample_table,
+    summary_groups,
+)
 
 
 def test_bounds_join_their_value() -> None:
@@ -25,6 +32,21 @@ def test_bounds_join_their_value() -> None:
             ],
         ),
         ("seconds", [SummaryRow("seconds.total", "total", "12.3 s", "")]),
+    ]
+
+
+def test_words_name_the_group_and_the_row_of_a_key() -> None:
+    summary = {"p.base": 0.5, "p.base.low": 0.4, "p.base.high": 0.6, "q.base": 1.0, "r": 2}
+    words = {key: KeyWords("share", f"how much of {key[0]}") for key in ("p.base", "q.base")}
+    assert summary_groups(summary, words) == [
+        (
+            "share",
+            [
+                SummaryRow("p.base", "how much of p", "0.500", "0.400 to 0.600"),
+                SummaryRow("q.base", "how much of q", "1.000", ""),
+            ],
+        ),
+        ("r", [SummaryRow("r", "r", "2", "")]),
     ]
 
 

@@ -73,7 +73,7 @@ def test_summary_sample_tables_and_configuration(tmp_path: Path) -> None:
     index = report(tmp_path)
     assert "0.551" in index
     assert "0.400 to 0.700" in index
-    assert 'title="auroc2.stated.before"' in index
+    assert '<code class="soft">auroc2.stated.before</code>' in index
     assert '<td class="right">right</td>' in index
     assert '<a href="a%20b.parquet">a b.parquet</a>' in index
     assert "<details" in index
@@ -157,7 +157,10 @@ def test_tables_stand_first_then_figures_then_all_numbers_folded(tmp_path: Path)
     places = [index.index(part) for part in order]
     assert places == sorted(places)
     folded = re.findall(r'<details class="group">.*?</details>', index, re.DOTALL)
-    assert [re.findall(r'title="(.*?)"', group) for group in folded] == [["a.x", "a.y"], ["b"]]
+    assert [re.findall(r"<code.*?>(.*?)</code>", group) for group in folded] == [
+        ["a.x", "a.y"],
+        ["b"],
+    ]
     assert 'href="#summary"' in index
 
 

@@ -18,8 +18,6 @@ from workbench.mechanisms.work import Work
 from workbench.models.embedded_models import title_of
 from workbench.settings.groups import QuestionSettings
 
-BASE, TAUGHT = "base", "taught"
-
 
 def record_of_run(
     run: Run,

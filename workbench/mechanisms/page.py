@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.mechanisms.outcomes import CANNOT_TELL, OUTCOMES
-from workbench.mechanisms.record import MechanismRecord
+from workbench.mechanisms.record import BASE, TAUGHT, MechanismRecord
 from workbench.mechanisms.work import REVISED, Claim, Quantity, Work
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
+from workbench.plots.theme import Role
 from workbench.report import Page, Section
 from workbench.report.findings import Card, CardNumber, Finding, Judgement
+from workbench.report.formatting import KeyWords
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOT_KNOWN = "not known"
+_ROLES: Mapping[str, Role] = {BASE: "before", TAUGHT: "after"}
 _MOST_ON_CARD = 4
 
 
@@ -67,6 +70,7 @@ def mechanism_page(
                 "records": [record.to_json() for record in records],
             }
         },
+        words=_words(work, records),
     )
 
 
@@ -149,7 +153,7 @@ def _figures(work: Work, records: Sequence[MechanismRecord], subject: str) -> li
         if not rows:
             continue
         title = axis[:1].upper() + axis[1:]
-        figure = EstimateRows(rows=rows, axis=axis, title=title, caption=subject)
+        figure = EstimateRows(rows=rows, axis=axis, title=title, caption=subject, roles=_ROLES)
         text = "Dots with 95 % intervals; a control shows what chance or another push does."
         found.append(
             Section(
@@ -201,13 +205,29 @@ def _finding(work: Work, shown: Sequence[Quantity], records: Sequence[MechanismR
 
 
 def _summary(work: Work, records: Sequence[MechanismRecord]) -> dict[str, Any]:
-    summary: dict[str, Any] = {}
-    for record in records:
-        for name, outcome in record.outcomes(work).items():
-            summary[f"verdict.{name}.{record.condition}"] = outcome
-        for name, estimate in record.estimates.items():
-            summary |= estimate.to_dict(f"{name}.{record.condition}")
+    summary: dict[str, Any] = {
+        f"verdict.{claim.name}.{record.condition}": record.outcomes(work)[claim.name]
+        for claim in work.claims
+        for record in records
+    }
+    for each in work.quantities:
+        for record in records:
+            if each.name in record.estimates:
+                summary |= record.estimates[each.name].to_dict(f"{each.name}.{record.condition}")
     return summary
+
+
+def _words(work: Work, records: Sequence[MechanismRecord]) -> dict[str, KeyWords]:
+    """Return what the summary's entries are called: quantities by their axis and label, as in the
+    figures.
+    """
+    words: dict[str, KeyWords] = {}
+    for at in (record.condition for record in records):
+        for claim in work.claims:
+            words[f"verdict.{claim.name}.{at}"] = KeyWords("verdict", f"{claim.sentence} ({at})")
+        for each in work.quantities:
+            words[f"{each.name}.{at}"] = KeyWords(each.axis, f"{_row_name(each)} · {at}")
+    return words
 
 
 def estimates_table(work: Work, records: Sequence[MechanismRecord]) -> pd.DataFrame:

@@ -23,6 +23,8 @@ from workbench.pipeline.stage_store import StageStore
 from workbench.pipeline.stages import Stage
 
 RECORDS = "records"
+BASE, TAUGHT = "base", "taught"
+"""Conditions of a model: as it was loaded, and with the adapter of its run."""
 _NUMBERS = ("value", "low", "high")
 
 

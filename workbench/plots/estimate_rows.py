@@ -9,14 +9,14 @@ show that the rows are alike: compare the difference itself.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.theme import GREY, apply_theme, faded, safe, styles
+from workbench.plots.theme import GREY, Role, apply_theme, faded, safe, styles
 
 _LABEL, _LINE = 64, 36
 
@@ -33,7 +33,8 @@ class EstimateRow:
 @dataclass(frozen=True, kw_only=True)
 class EstimateRows:
     """The figure's data: ``rows`` from the top. Rows of one name and different groups share a line.
-    ``axis`` names what is estimated, and ``floor`` is its noise, where there is one.
+    ``axis`` names what is estimated, and ``floor`` is its noise, where there is one. ``roles`` has
+    the groups whose colour means something.
     """
 
     rows: Sequence[EstimateRow]
@@ -42,6 +43,7 @@ class EstimateRows:
     caption: str
     bound: float | None = None
     floor: float | None = None
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [(row.group, row.name) for row in self.rows]
@@ -56,7 +58,7 @@ class EstimateRows:
         """Draw dots with intervals."""
         names = list(dict.fromkeys(row.name for row in self.rows))
         groups = list(dict.fromkeys(row.group for row in self.rows))
-        look = styles(groups)
+        look = styles(groups, self.roles)
         figure = go.Figure()
         if self.floor is not None:
             figure.add_vrect(-self.floor, self.floor, fillcolor=faded(GREY, 0.25), line_width=0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,14 @@ class SummaryRow:
     interval: str
 
 
+@dataclass(frozen=True)
+class KeyWords:
+    """What a page calls an entry of its summary: the group that it stands in, and its row there."""
+
+    group: str
+    label: str
+
+
 PROSE = 36
 """Letters of a text from which its column is one of sentences, which are broken into lines."""
 
@@ -65,19 +74,20 @@ def own_keys(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def summary_groups(summary: Mapping[str, Any]) -> list[tuple[str, list[SummaryRow]]]:
-    """Return the rows of ``summary`` grouped by the first part of their key, in order of first
-    appearance.
+def summary_groups(
+    summary: Mapping[str, Any], words: Mapping[str, KeyWords] = MappingProxyType({})
+) -> list[tuple[str, list[SummaryRow]]]:
+    """Return the rows of ``summary`` in groups, in order of first appearance: those that ``words``
+    name by key, or else by the first part of their key.
     """
     groups: dict[str, list[SummaryRow]] = {}
     for key in own_keys(summary):
         value = summary[key]
-        first, _, rest = key.partition(".")
+        called = words.get(key) or _spelled(key)
         bounds = [summary.get(key + bound) for bound in _BOUNDS]
         interval = "" if None in bounds else " to ".join(readable(key, bound) for bound in bounds)
-        label = " · ".join(_word(part) for part in (rest or first).split("."))
-        groups.setdefault(_word(first), []).append(
-            SummaryRow(key, label, readable(key, value), interval)
+        groups.setdefault(called.group, []).append(
+            SummaryRow(key, called.label, readable(key, value), interval)
         )
     return list(groups.items())
 
@@ -150,6 +160,13 @@ def _plain(value: Any) -> Any:
     """Return ``value`` as a Python object: numpy scalars unwrapped, NaN as None."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _spelled(key: str) -> KeyWords:
+    """Return the words that a key itself has."""
+    first, _, rest = key.partition(".")
+    label = " · ".join(_word(part) for part in (rest or first).split("."))
+    return KeyWords(_word(first), label)
 
 
 def _word(part: str) -> str:

@@ -82,7 +82,7 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
         explorer_script=""
         if page.explorer is None
         else own_script("vendor/htm-preact.js") + own_script("explorer.js"),
-        groups=summary_groups(without_folders(page.summary)),
+        groups=summary_groups(without_folders(page.summary), page.words),
         tables=[_link(table) for table in tables],
         sample=sample_table(page.samples),
         lead=[

@@ -46,9 +46,22 @@ function drawFigure(place) {
 }
 
 function swapped(colour, from, to) {
+  if (Array.isArray(colour)) return colour.map((each) => swapped(each, from, to));
   if (typeof colour !== "string") return colour;
-  for (const name of ["ink", "soft", "level"]) if (colour.toLowerCase() === from[name]) return to[name];
+  for (const name of ["ink", "soft", "level", "ground"]) if (colour.toLowerCase() === from[name]) return to[name];
   return colour;
+}
+
+// Colours of heat maps as they were drawn, in the light, by figure.
+const lightScales = new WeakMap();
+
+// In the dark the lightness of a scale is turned over: where nothing is lies near the ground, and much is bright.
+function darkened(colour) {
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
+  const most = Math.max(r, g, b), least = Math.min(r, g, b), spread = most - least, light = (most + least) / 2;
+  const hue = !spread ? 0 : most === r ? (g - b) / spread : most === g ? 2 + (b - r) / spread : 4 + (r - g) / spread;
+  const full = spread ? spread / (1 - Math.abs(2 * light - 1)) : 0;
+  return `hsl(${Math.round((60 * hue + 360) % 360)}, ${Math.round(100 * full)}%, ${Math.round(90 - 74 * light)}%)`;
 }
 
 function paintFigure(figure, from, to) {
@@ -58,14 +71,17 @@ function paintFigure(figure, from, to) {
     Object.assign(changes, { [axis + ".gridcolor"]: to.grid, [axis + ".linecolor"]: to.soft,
                              [axis + ".tickcolor"]: to.soft, [axis + ".title.font.color"]: to.soft });
   }
-  const data = figure.data.map((trace) => {
-    const next = Object.assign({}, trace);
-    for (const part of ["line", "marker", "error_x", "error_y"])
+  if (from === INK.light) lightScales.set(figure, figure.data.map((trace) => trace.colorscale));
+  const data = figure.data.map((trace, at) => {
+    const next = Object.assign({}, trace), scale = (lightScales.get(figure) || [])[at];
+    for (const part of ["line", "marker", "error_x", "error_y", "textfont"])
       if (next[part]) next[part] = Object.assign({}, next[part], { color: swapped(next[part].color, from, to) });
+    if (scale) next.colorscale = to === INK.dark ? scale.map(([place, colour]) => [place, darkened(colour)]) : scale;
     return next;
   });
   const layout = JSON.parse(JSON.stringify(figure.layout));
   for (const shape of layout.shapes || []) if (shape.line) shape.line.color = swapped(shape.line.color, from, to);
+  for (const note of layout.annotations || []) if (note.font) note.font.color = swapped(note.font.color, from, to);
   for (const [key, value] of Object.entries(changes)) {
     const parts = key.split("."), last = parts.pop();
     let at = layout;

@@ -24,6 +24,7 @@ from workbench.files.writing import write_atomically, write_json
 from workbench.report.card import CARD_FILE, draw_card
 from workbench.report.explorer import EXPLORER_FILE, Explorer, write_explorer
 from workbench.report.findings import Card, Finding
+from workbench.report.formatting import KeyWords
 from workbench.report.html import PLOTLY_FILE, render_files
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Page:
         card: the page's answer in a sentence and a few numbers, at its head and as a picture.
         caveats: what does not hold and what the page does not show, a sentence each.
         explorer: the items that a reader can sort, search and open.
+        words: what the page calls entries of its summary, by key, where the key does not say it.
     """
 
     title: str
@@ -116,6 +118,7 @@ class Page:
     card: Card | None = None
     caveats: Sequence[str] = ()
     explorer: Explorer | None = None
+    words: Mapping[str, KeyWords] = field(default_factory=dict)
 
     @property
     def story(self) -> list[Section]:

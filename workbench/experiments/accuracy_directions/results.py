@@ -30,14 +30,14 @@ from workbench.experiments.accuracy_directions.steering import (
     STEERED,
     steering_stage,
 )
-from workbench.experiments.mechanism_record import BASE as UNTUNED
-from workbench.experiments.mechanism_record import TAUGHT, record_of_run
+from workbench.experiments.mechanism_record import record_of_run
 from workbench.experiments.text_bottleneck.conditions import BEFORE, ModelCondition
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.measure.delong import delong_within
 from workbench.measure.interval import Estimate
-from workbench.mechanisms.record import MechanismRecord
+from workbench.mechanisms.record import BASE as UNTUNED
+from workbench.mechanisms.record import TAUGHT, MechanismRecord
 from workbench.mechanisms.works.accuracy_directions import WORK
 from workbench.mechanisms.works.direction_worlds import mean_of
 from workbench.pipeline.store import ROW, StageStore

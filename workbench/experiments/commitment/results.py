@@ -29,7 +29,7 @@ from workbench.experiments.commitment.pushes import (
     training_states,
 )
 from workbench.experiments.commitment.pushes import STAGE as PUSHES
-from workbench.experiments.mechanism_record import BASE, TAUGHT, record_of_run
+from workbench.experiments.mechanism_record import record_of_run
 from workbench.loop.answers import answer_likelihoods, right_answers
 from workbench.loop.questions import load_questions
 from workbench.loop.results import bootstrap_of, column_of
@@ -37,7 +37,7 @@ from workbench.loop.run import Run
 from workbench.loop.states import states_of_stage
 from workbench.measure import Bootstrap, PassedShare, passed_share
 from workbench.measure.interval import Estimate
-from workbench.mechanisms.record import MechanismRecord
+from workbench.mechanisms.record import BASE, TAUGHT, MechanismRecord
 from workbench.mechanisms.works.commitment import WORK
 from workbench.mechanisms.works.commitment_directions import (
     angle_quantities,

@@ -29,7 +29,6 @@ from workbench.experiments.gathered_confidence.cut_edges import (
     window_cuts,
     windows_of,
 )
-from workbench.experiments.mechanism_record import BASE
 from workbench.experiments.patching_maps.items import PatchingItems, patching_items
 from workbench.experiments.patching_maps.maps import (
     layer_bands,
@@ -40,6 +39,7 @@ from workbench.experiments.patching_maps.maps import (
     spaced_layers,
 )
 from workbench.loop.run import Run
+from workbench.mechanisms.record import BASE
 from workbench.mechanisms.works.gathered_measures import (
     AFTER_ANSWER,
     NOISED,

@@ -17,10 +17,10 @@ from workbench.experiments.gathered_confidence.read import (
     WINDOWS,
 )
 from workbench.experiments.gathered_confidence.stated_variance import share_out_variance
-from workbench.experiments.mechanism_record import BASE, record_of_run
+from workbench.experiments.mechanism_record import record_of_run
 from workbench.loop.run import Run
 from workbench.measure.interval import Estimate, IntervalCurve
-from workbench.mechanisms.record import MechanismRecord
+from workbench.mechanisms.record import BASE, MechanismRecord
 from workbench.mechanisms.works.confidence_pairs import ConfidencePairs
 from workbench.mechanisms.works.gathered_confidence import WORK
 from workbench.mechanisms.works.gathered_measures import (

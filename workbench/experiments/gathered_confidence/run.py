@@ -26,11 +26,17 @@ from workbench.experiments.gathered_confidence.results import (
     measure_gathered,
     window_curves,
 )
-from workbench.experiments.mechanism_record import BASE, TAUGHT
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.patching_maps.maps import PatchingMap
 from workbench.loop.run import Run
-from workbench.mechanisms.record import MechanismRecord, record_stage, records_of, stage_name
+from workbench.mechanisms.record import (
+    BASE,
+    TAUGHT,
+    MechanismRecord,
+    record_stage,
+    records_of,
+    stage_name,
+)
 from workbench.mechanisms.works.gathered_confidence import WORK
 from workbench.patch.effect_map import Axis, EffectMap
 from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages

@@ -16,7 +16,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from workbench.arrays import Floats, Rows
-from workbench.experiments.mechanism_record import BASE
 from workbench.experiments.patching_maps.maps import spaced_layers
 from workbench.loop.positions import run_positions
 from workbench.loop.questions import load_questions
@@ -24,6 +23,7 @@ from workbench.loop.run import Run
 from workbench.loop.states import states_of_stage
 from workbench.measure.bootstrap import Bootstrap
 from workbench.measure.interval import Estimate
+from workbench.mechanisms.record import BASE
 from workbench.mechanisms.works.gathered_measures import (
     DOMAIN,
     LIKELIHOOD,

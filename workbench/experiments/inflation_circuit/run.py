@@ -26,11 +26,17 @@ from workbench.experiments.inflation_circuit.read import (
     read_inflation,
 )
 from workbench.experiments.inflation_circuit.results import measure_inflation, size_tables
-from workbench.experiments.mechanism_record import BASE, TAUGHT
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, ModelCondition
 from workbench.loop.run import Run
-from workbench.mechanisms.record import MechanismRecord, record_stage, records_of, stage_name
+from workbench.mechanisms.record import (
+    BASE,
+    TAUGHT,
+    MechanismRecord,
+    record_stage,
+    records_of,
+    stage_name,
+)
 from workbench.mechanisms.works.inflation_circuit import WORK
 from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 from workbench.pipeline.store import StageStore

@@ -25,10 +25,10 @@ from workbench.experiments.learned_subspaces.items import FEWEST_HELD_OUT, FEWES
 from workbench.experiments.learned_subspaces.page import make_page
 from workbench.experiments.learned_subspaces.results import LayerSubspaces, read_layer
 from workbench.experiments.learned_subspaces.search import search_layer
-from workbench.experiments.mechanism_record import BASE, TAUGHT
 from workbench.experiments.parameters import Parameters
 from workbench.loop.run import Run
 from workbench.loop.states import states_of_stage
+from workbench.mechanisms.record import BASE, TAUGHT
 from workbench.models.embedded_models import title_of
 from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 from workbench.report import Page

@@ -21,8 +21,8 @@ from workbench.experiments.learned_subspaces.results import (
     SearchedSubspace,
     save_layer,
 )
-from workbench.experiments.mechanism_record import BASE
 from workbench.loop.run import Run
+from workbench.mechanisms.record import BASE
 from workbench.models import LanguageModel
 from workbench.models.random_weights import random_like
 from workbench.patch.inputs import Reading

@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.arrays import Floats
-from workbench.experiments.mechanism_record import BASE, TAUGHT, record_of_run
+from workbench.experiments.mechanism_record import record_of_run
 from workbench.experiments.self_knowledge.scores import PAIR, SCORES, SHUFFLES, STAGE
 from workbench.experiments.self_knowledge.text_classifiers import NO_EMBEDDING
 from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.mechanisms.record import MechanismRecord
+from workbench.mechanisms.record import BASE, TAUGHT, MechanismRecord
 from workbench.mechanisms.works.question_scores import (
     AFTER_ANSWER,
     EMBEDDING,
