@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 import torch
-from filelock import FileLock
 from hypothesis import settings
 from transformers import PreTrainedTokenizerFast
 
@@ -30,6 +29,7 @@ from tests.support.runs import (
     MARKUP,
     FinishedRun,
     LoopInputs,
+    build_once,
     planted_questions,
     save_number_writer,
     written_at_the_end,
@@ -130,22 +130,6 @@ def answered_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
-
-
-def build_once(
-    factory: pytest.TempPathFactory, name: str, build: Callable[[Path], dict[str, Any]]
-) -> tuple[Path, dict[str, Any]]:
-    """Return the folder ``name`` and what ``build`` returned when the first of the suite's
-    processes that asked filled it; the others wait for that one.
-    """
-    root = factory.getbasetemp()
-    place = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / f"shared-{name}"
-    kept = place.with_suffix(".json")
-    with FileLock(place.with_suffix(".lock")):
-        if not kept.exists():
-            place.mkdir()
-            kept.write_text(json.dumps(build(place)))
-    return place, json.loads(kept.read_text())
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 import workbench.loop.growing_page
 from tests.support.tiny_models import build_tiny
@@ -43,6 +46,22 @@ class FinishedRun:
     folder: Path
     figures: Path
     summary: dict[str, Any]
+
+
+def build_once(
+    factory: pytest.TempPathFactory, name: str, build: Callable[[Path], dict[str, Any]]
+) -> tuple[Path, dict[str, Any]]:
+    """Return the folder ``name`` and what ``build`` returned when the first of the suite's
+    processes that asked filled it; the others wait for that one.
+    """
+    root = factory.getbasetemp()
+    place = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / f"shared-{name}"
+    kept = place.with_suffix(".json")
+    with FileLock(place.with_suffix(".lock")):
+        if not kept.exists():
+            place.mkdir()
+            kept.write_text(json.dumps(build(place)))
+    return place, json.loads(kept.read_text())
 
 
 @contextmanager

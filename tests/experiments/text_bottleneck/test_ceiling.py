@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,9 +34,9 @@ from workbench.report import write_page
 
 
 @pytest.fixture(scope="module")
-def place(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("copy") / "run"))
+def place(followed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run whose steps were followed."""
+    return Path(shutil.copytree(followed_run, tmp_path_factory.mktemp("copy") / "run"))
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,9 +16,9 @@ from workbench.report import write_page
 
 
 @pytest.fixture(scope="module")
-def results(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> BottleneckResults:
+def results(followed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> BottleneckResults:
     place = tmp_path_factory.mktemp("copy")
-    shutil.copytree(finished_run.folder, place / "run")
+    shutil.copytree(followed_run, place / "run")
     without = BottleneckParameters(lens=False, geometry=False, ceiling=False, interventions=False)
     return run_bottleneck(None, place / "run", without, figures=place / "figures")
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,9 +30,9 @@ PARAMETERS = BottleneckParameters(
 
 
 @pytest.fixture(scope="module")
-def place(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("copy") / "run"))
+def place(followed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run whose steps were followed."""
+    return Path(shutil.copytree(followed_run, tmp_path_factory.mktemp("copy") / "run"))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,9 +48,9 @@ LAYERS = 4
 
 
 @pytest.fixture(scope="module")
-def place(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("copy") / "run"))
+def place(followed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run whose steps were followed."""
+    return Path(shutil.copytree(followed_run, tmp_path_factory.mktemp("copy") / "run"))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,8 +55,8 @@ def of(table: pd.DataFrame, **change: object) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def place(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("copy") / "run"))
+def place(followed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(followed_run, tmp_path_factory.mktemp("copy") / "run"))
 
 
 @pytest.fixture(scope="module")

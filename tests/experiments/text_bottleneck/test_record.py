@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,8 +12,8 @@ from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_
 
 
 @pytest.fixture(scope="module")
-def results(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> BottleneckResults:
-    place = Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("copy") / "run"))
+def results(followed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> BottleneckResults:
+    place = Path(shutil.copytree(followed_run, tmp_path_factory.mktemp("copy") / "run"))
     few = BottleneckParameters(
         lens=False, geometry=False, teaching=False, ceiling_questions=2, ceiling_told=2
     )
