@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,6 +32,7 @@ from tests.support.runs import (
     LoopInputs,
     planted_questions,
     save_number_writer,
+    written_at_the_end,
 )
 from tests.support.tiny_models import build_tiny, build_tokenizer
 from workbench.config import RunConfig
@@ -44,6 +46,7 @@ from workbench.questions import write_questions
 # A property that takes long on a busy machine is no fault.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+seen_modules = 0
 
 if (
     "PYTEST_XDIST_WORKER" in os.environ
@@ -52,14 +55,16 @@ if (
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def libraries_are_no_garbage() -> None:
-    """Take what is there before a file's tests (half a million objects of imported libraries) out
-    of the garbage collector's sight: looking at it again at every stage's end takes a quarter of a
-    second each time.
+def pytest_runtest_setup() -> None:
+    """Take imported libraries (half a million objects) out of the garbage collector's sight once
+    there are new ones: looking at them again at every stage's end takes a quarter of a second each
+    time.
     """
-    gc.collect()
-    gc.freeze()
+    global seen_modules
+    if len(sys.modules) > seen_modules + 20:
+        gc.collect()
+        gc.freeze()
+        seen_modules = len(sys.modules)
 
 
 @pytest.fixture
@@ -265,7 +270,7 @@ def lower_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactor
     )
 
     def build(place: Path) -> dict[str, Any]:
-        with only_in("bfloat16") as watched:
+        with only_in("bfloat16") as watched, written_at_the_end():
             summary = run_loop(config, place / "run", place / "figures")
         assert watched.models == 1
         assert watched.products > 1000

@@ -19,7 +19,7 @@ import workbench.loop.growing_page
 import workbench.patch.controlled_sweep
 import workbench.probe.held_out
 from tests.support.notices import Notices
-from tests.support.runs import planted_questions
+from tests.support.runs import planted_questions, written_at_the_end
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
@@ -224,7 +224,9 @@ class Interruption:
 def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
     finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also the check that the same seed in another folder gives the same numbers."""
+    """Also the check that the same seed in another folder gives the same numbers. A kill between
+    pages is in test_growing_page.py.
+    """
     places = [
         (workbench.elicit.answer_table, "answer_batch", 1),
         (workbench.loop.confidence, "read_confidence", 2),
@@ -241,7 +243,7 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
             counted = interruption
             if name == "read_confidence":
                 counted = Interruption(patch, workbench.elicit.answer_table, "answer_batch", -1)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt), written_at_the_end():
                 run_loop(config, folder, figures)
         assert len(interruption.calls) == after
         if name in ("answer_batch", "read_confidence"):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+import workbench.loop.growing_page
 from tests.support.tiny_models import build_tiny
 from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch, answer_prompts, reason_batch
@@ -39,6 +43,16 @@ class FinishedRun:
     folder: Path
     figures: Path
     summary: dict[str, Any]
+
+
+@contextmanager
+def written_at_the_end() -> Iterator[None]:
+    """A run writes its page once, by its last stage, and not after every stage, which is a third of
+    a tiny run's work.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workbench.loop.growing_page, "grow_page", lambda *_: None)
+        yield
 
 
 def save_number_writer(folder: Path, **overrides: Any) -> None:

@@ -64,23 +64,21 @@ def _point_rows(
     name = plain(trace.name)
     if not name or name.endswith(INTERVAL) or trace.x is None or trace.y is None:
         return
-    bands = _band(figure, trace)
+    # What is the same for every point is asked once: a figure's attributes are slow to read.
+    panel, bands = panels[_axes(trace)], _band(figure, trace)
     along_x = trace.error_x.array is not None
+    bars = trace.error_x if along_x else trace.error_y
+    ups = bars.array
+    downs = ups if bars.arrayminus is None else bars.arrayminus
+    x_ticks, y_ticks = _ticks(figure, trace, "x"), _ticks(figure, trace, "y")
     for at, (x, y) in enumerate(zip(trace.x, trace.y, strict=True)):
         if _missing(x) or _missing(y):
             continue
-        low, high = _error(trace.error_x if along_x else trace.error_y, at, x if along_x else y)
-        low, high = bands.get(x, (low, high))
-        place = _ticked(figure, trace, "x", x), _ticked(figure, trace, "y", y)
-        yield panels[_axes(trace)], name, *place, _text(low), _text(high)
-
-
-def _error(bars: Any, at: int, value: Any) -> tuple[Any, Any]:
-    if bars.array is None:
-        return None, None
-    up = bars.array[at]
-    down = up if bars.arrayminus is None else bars.arrayminus[at]
-    return value - down, value + up
+        value = x if along_x else y
+        error = (None, None) if ups is None else (value - downs[at], value + ups[at])
+        low, high = bands.get(x, error)
+        place = _ticked(x_ticks, x), _ticked(y_ticks, y)
+        yield panel, name, *place, _text(low), _text(high)
 
 
 def _band(figure: go.Figure, trace: Any) -> dict[Any, tuple[Any, Any]]:
@@ -96,16 +94,23 @@ def _band(figure: go.Figure, trace: Any) -> dict[Any, tuple[Any, Any]]:
     return {}
 
 
-def _ticked(figure: go.Figure, trace: Any, axis: str, value: Any) -> str:
-    """Return a coordinate as its axis shows it: under the words of the nearest tick where its ticks
-    have words.
-    """
+def _ticks(figure: go.Figure, trace: Any, axis: str) -> list[tuple[Any, str]]:
+    """Return the places of an axis's ticks and their words; none where they have no words."""
     name = getattr(trace, f"{axis}axis") or axis
     look = figure.layout[f"{axis}axis{name[1:]}"]
     words, places = look.ticktext, look.tickvals
-    if words is None or places is None or not all(_number(at) for at in (*places, value)):
+    if words is None or places is None or not all(_number(at) for at in places):
+        return []
+    return [(at, plain(word)) for at, word in zip(places, words, strict=False)]
+
+
+def _ticked(ticks: Sequence[tuple[Any, str]], value: Any) -> str:
+    """Return a coordinate as its axis shows it: under the words of the nearest tick where its ticks
+    have words.
+    """
+    if not ticks or not _number(value):
         return _text(value)
-    return plain(words[min(range(len(places)), key=lambda at: abs(places[at] - value))])
+    return min(ticks, key=lambda tick: abs(tick[0] - value))[1]
 
 
 def _number(value: Any) -> bool:
@@ -141,8 +146,11 @@ def _axis_names(figure: go.Figure) -> tuple[str, str]:
 def _cells(figure: go.Figure, trace: Any) -> FigureTable:
     z = np.asarray(trace.z, dtype=float)
     columns, names = (
-        [_ticked(figure, trace, axis, at) for at in (range(n) if given is None else given)]
-        for axis, given, n in (("x", trace.x, z.shape[1]), ("y", trace.y, z.shape[0]))
+        [_ticked(ticks, at) for at in (range(n) if given is None else given)]
+        for ticks, given, n in (
+            (_ticks(figure, trace, "x"), trace.x, z.shape[1]),
+            (_ticks(figure, trace, "y"), trace.y, z.shape[0]),
+        )
     )
     rows = [(name, *(_text(value) for value in line)) for name, line in zip(names, z, strict=True)]
     return FigureTable(("", *columns), tuple(rows))

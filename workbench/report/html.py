@@ -98,8 +98,11 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
     return files
 
 
+@cache
 def page_template(name: str) -> Template:
-    """Return a template of the package, which escapes everything it is given."""
+    """Return a template of the package, which escapes everything it is given. It is compiled once a
+    process, for a run writes its page after every stage.
+    """
     environment = Environment(
         loader=PackageLoader("workbench.report", "."),
         autoescape=True,
