@@ -50,7 +50,7 @@ function breakNames(figure) {
       return lines.join("<br>");
     });
     axis.tickfont = { ...axis.tickfont, size: 12 };
-    const { height, margin } = figure.layout, missing = axis.ticktext.length * (most * LINE + 6) - (height - margin.t - margin.b);
+    const { height, margin } = figure.layout, missing = axis.ticktext.length * (most * LINE + 12) - (height - margin.t - margin.b);
     if (missing > 0) figure.layout.height = height + missing;
   }
 }
