@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from workbench.measure import Estimate
+from workbench.plots import EstimateRow, EstimateRows
 from workbench.plots.effect_grid import DIVERGING, effect_grid
 from workbench.report import Page, Section, write_page
 
@@ -74,6 +77,28 @@ def test_cells_of_a_map_are_painted_for_the_dark(visit: Visit, tmp_path: Path) -
     page.get_by_role("button", name="Light").click()
     assert page.evaluate(scale) == light
     assert page.evaluate(marks) == ["#ffffff", "#ffffff", "#222222"]
+
+
+def test_a_phone_shows_what_long_names_name(visit: Visit, tmp_path: Path) -> None:
+    """Names of rows leave half of the screen to the dots, and do not run into one another."""
+    rows = [
+        EstimateRow(
+            "base", f"control: expected confidence of shuffled {name}", Estimate(0, -1, 1, 9)
+        )
+        for name in ("commitment", "correctness", "likelihoods")
+    ]
+    figure = EstimateRows(rows=rows, axis="x", title="t", caption="c").figure()
+    index = write_page(Page("t", [Section("s", "s", figure, "one")], {}, {}), tmp_path / "page")
+    page = visit(index, viewport={"width": 390, "height": 800}, is_mobile=True, has_touch=True)
+    page.wait_for_selector(".plot.js-plotly-plot")
+    assert page.evaluate("document.querySelector('.plot')._fullLayout._size.l") < 390 / 2
+    boxes = sorted(
+        (box["y"], box["y"] + box["height"])
+        for each in page.locator(".ytick text").all()
+        if (box := each.bounding_box()) is not None
+    )
+    assert len(boxes) == 3
+    assert all(end <= start for (_, end), (start, _) in pairwise(boxes))
 
 
 def test_a_phone_shows_the_key_of_a_number(visit: Visit, tmp_path: Path) -> None:

@@ -32,12 +32,36 @@ function frame(more) {
     legend: { orientation: "h", y: 1, yanchor: "bottom" }, xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest };
 }
 
+// In a frame narrower than its figure the names of rows take more lines, so that what they name is in sight.
+const NARROW = 540, LETTERS = 17, LINE = 15;
+function breakNames(figure) {
+  if (!figure.data.every((trace) => trace.type === "scatter")) return;
+  for (const name of Object.keys(figure.layout).filter((key) => /^yaxis[0-9]*$/.test(key))) {
+    const axis = figure.layout[name];
+    if (!axis.ticktext) continue;
+    let most = 1;
+    axis.ticktext = axis.ticktext.map((text) => {
+      const lines = [""];
+      for (const word of String(text).split(/<br>| /)) {
+        const line = lines[lines.length - 1];
+        if (line && line.length + 1 + word.length > LETTERS) lines.push(word); else lines[lines.length - 1] = line ? `${line} ${word}` : word;
+      }
+      most = Math.max(most, lines.length);
+      return lines.join("<br>");
+    });
+    axis.tickfont = { ...axis.tickfont, size: 12 };
+    const { height, margin } = figure.layout, missing = axis.ticktext.length * (most * LINE + 12) - (height - margin.t - margin.b);
+    if (missing > 0) figure.layout.height = height + missing;
+  }
+}
+
 // Figures are drawn when they come near to sight: a page is there at once, however many it has.
 function drawFigure(place) {
   const data = waiting.get(place);
   if (!data) return;
   waiting.delete(place);
   const figure = JSON.parse(data.textContent);
+  if (place.parentElement.clientWidth < NARROW) breakNames(figure);
   Plotly.newPlot(place, figure.data, figure.layout, CONFIG);
   if (painted !== "light") paintFigure(place, INK.light, INK[painted]);
   // On a phone a figure keeps its width, and its frame is scrolled, by keys too.

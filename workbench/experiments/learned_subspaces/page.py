@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from workbench.experiments.learned_subspaces.results import LayerSubspaces, summary_of
 from workbench.measure.interval import Estimate
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
+from workbench.plots.theme import Role
 from workbench.report import Page, Section
 from workbench.subspaces.figure import swapped_figure
 from workbench.subspaces.removal import Losses
@@ -18,6 +19,9 @@ TAKEN_OUT = {
     "found": "learned subspace",
     "random": "random directions (range)",
     "random_of_states": "random directions of the states (range)",
+}
+_ROLES: Mapping[str, Role] = {
+    name: "after" if kind == "found" else "control" for kind, name in TAKEN_OUT.items()
 }
 
 
@@ -81,7 +85,7 @@ def _lost(
         for kind, losses in each.removal.rows().items()
     ]
     figure = EstimateRows(
-        rows=rows, axis=axis, title=f"Taken out, {condition}", caption=subject
+        rows=rows, axis=axis, title=f"Taken out, {condition}", caption=subject, roles=_ROLES
     ).figure()
     return Section(
         f"Taken out, {condition}: {axis}",
