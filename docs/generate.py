@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -213,6 +214,10 @@ def results_page(data: Mapping[str, Any], images: Sequence[Path] = ()) -> str:
     for section in sections:
         own = [row for row in data["rows"] if row["section"] == section]
         heads = list(dict.fromkeys(row["column"] for row in own))
+        counted = Counter((row["row"], row["column"]) for row in own)
+        twice = [key for key, count in counted.items() if count > 1]
+        if twice:
+            raise ValueError(f"{data['title']}, {section}: two numbers for {twice[0]}")
         whole = [head for head in heads if _whole([r for r in own if r["column"] == head])]
         cells = {
             (row["row"], row["column"]): f"{row['value']:,.0f}"

@@ -39,6 +39,13 @@ def test_results_are_numbers_under_their_rows_and_columns() -> None:
     assert "\n![curve](images/t-curve.png)\n" in page
 
 
+def test_no_number_is_written_over_another() -> None:
+    row = {"section": "s", "row": "r", "column": "one", "value": 0.5, "low": 0.25, "high": 1.0}
+    data = {"title": "T", "command": "c", "commit": "a", "machine": "m", "note": "", "settings": {}}
+    with pytest.raises(ValueError, match=r"T, s: two numbers for \('r', 'one'\)"):
+        GENERATOR.results_page({**data, "rows": [row, {**row, "value": 0.6}]})
+
+
 def test_every_setting_format_and_arm_has_its_line() -> None:
     settings = GENERATOR.settings_page()
     for group, fields in RunConfig().model_dump().items():

@@ -51,7 +51,7 @@ def _numbers(each: Tested) -> Iterator[dict[str, Any]]:
         yield _word(section, row, "here", f"{each.outcomes[claim.name]}: {claim.told_rule}")
         yield _word(section, row, "published", _published(claim))
     for quantity in each.work.quantities:
-        row = f"{quantity.label}{' (control)' if quantity.control else ''}"
+        row = f"{quantity.axis}: {quantity.label}{' (control)' if quantity.control else ''}"
         if quantity.name in each.means:
             mean = each.means[quantity.name]
             yield {"section": section, "row": row, "column": "here", **_parts(mean)}
