@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from workbench.experiments.gathered_confidence.run import (
     run_gathered_confidence,
 )
 from workbench.loop import open_run
-from workbench.mechanisms.record import read_records
+from workbench.mechanisms.record import read_records, stage_name
 from workbench.mechanisms.works.gathered_confidence import WORK
 from workbench.mechanisms.works.gathered_measures import CUTS, SWAPS
 from workbench.pipeline.stage_store import StageStore
@@ -49,3 +50,15 @@ def test_both_conditions_are_read_and_sealed(
     assert [each.to_json() for each in again.records] == [each.to_json() for each in first.records]
     index = write_page(page_of(again), figures / "gathered_confidence").read_text()
     assert all(claim.sentence in index for claim in WORK.claims)
+
+
+def test_the_base_model_alone_needs_no_teaching(place: Path, tmp_path: Path) -> None:
+    whole = run_gathered_confidence(None, place, SMALL, figures=tmp_path / "figures" / "tiny")
+    gone = (STAGE, stage_name(WORK.name), "teach", "teach_control", "elicit_tuned", "probe_tuned")
+    for name in (*gone, "patch", "report"):
+        shutil.rmtree(place / name)
+    alone = SMALL.model_copy(update={"teaching": False})
+    found = run_gathered_confidence(None, place, alone, figures=tmp_path / "figures" / "tiny")
+    (record,) = found.records
+    assert record.estimates == whole.records[0].estimates
+    assert not (place / "teach").exists()

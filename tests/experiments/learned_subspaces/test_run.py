@@ -102,3 +102,12 @@ def test_default_layers_lie_over_the_upper_half_without_the_last() -> None:
     assert default_layers(30) == [15, 22, 28]
     assert default_layers(4) == [2]
     assert default_layers(1) == [0]
+
+
+def test_the_base_model_alone_needs_no_teaching(place: Path, tmp_path: Path) -> None:
+    for name in ("teach", "teach_control", "elicit_tuned", "probe_tuned", "patch", "report"):
+        shutil.rmtree(place / name)
+    alone = SMALL.model_copy(update={"condition": "base", "seeds": 1, "boundless": False})
+    found = run_learned_subspaces(None, place, alone, figures=tmp_path / "figures" / "tiny")
+    assert [one.condition for one in found.layers] == ["base"]
+    assert not (place / "teach").exists()

@@ -11,6 +11,7 @@ alone and no map is made.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,9 @@ def read_condition(
 ) -> dict[str, Any]:
     """Read every cut and swap of one condition of the model, and save them."""
     base = condition == BASE
-    with run.with_adapter("teach") as tuned:
-        held = patching_items(run, tuned, n_questions)
-        inputs = held.before if base else held.after
-        lm, seed = tuned, run.config.seed
+    with nullcontext(run.lm) if base else run.with_adapter("teach") as lm:
+        held = patching_items(run, lm, n_questions)
+        inputs, seed = held.after, run.config.seed
         stated = readouts(stage, inputs, held.reading, held.batches, "stated confidence")
         partner = pair_half_ranks_apart(stated)
         pairs = DonorPairs(inputs, inputs, partner, stated, held.batches, held.reading)
@@ -105,7 +105,7 @@ def read_condition(
             "own_states": _floor(stage, pairs, held),
             "precision": lm.precision,
         }
-        return facts | (_mapped(run, stage, tuned, map_questions, layers) if base else {})
+        return facts | (_mapped(run, stage, lm, map_questions, layers) if base else {})
 
 
 def _cut(
@@ -194,17 +194,17 @@ def _floor(stage: StageStore, pairs: DonorPairs, held: PatchingItems) -> float:
 
 
 def _mapped(
-    run: Run, stage: StageStore, tuned: LanguageModel, items: int, layers: int
+    run: Run, stage: StageStore, lm: LanguageModel, items: int, layers: int
 ) -> dict[str, Any]:
     """Make the base model's map of swaps on ``items`` questions, paired among themselves: a map
     costs as much as all cuts together.
     """
-    held = patching_items(run, tuned, items)
-    stated = readouts(stage, held.before, held.reading, held.batches, "confidence of the map")
+    held = patching_items(run, lm, items)
+    stated = readouts(stage, held.after, held.reading, held.batches, "confidence of the map")
     partner = pair_half_ranks_apart(stated)
-    pairs = DonorPairs(held.before, held.before, partner, stated, held.batches, held.reading)
+    pairs = DonorPairs(held.after, held.after, partner, stated, held.batches, held.reading)
     other = random_token(held.after_answer_parts, OTHER_TOKEN, run.config.seed)
-    chosen: Sequence[int] = spaced_layers(tuned.n_layers, layers)
+    chosen: Sequence[int] = spaced_layers(lm.n_layers, layers)
     axes = (
         Axis("layer", tuple(chosen)),
         Axis("part", tuple(part.name for part in held.parts)),

@@ -18,7 +18,7 @@ import pandas as pd
 from pydantic import Field
 
 from workbench.config import RunConfig
-from workbench.experiments.finished_run import open_or_make_run
+from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
 from workbench.experiments.gathered_confidence.page import Curves, make_page
 from workbench.experiments.gathered_confidence.read import MAP, READINGS, read_condition
 from workbench.experiments.gathered_confidence.results import (
@@ -43,7 +43,10 @@ from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 from workbench.pipeline.store import StageStore
 from workbench.report import Page
 
-NEEDS = ("questions", "answer", "elicit", "teach", "elicit_tuned")
+NEEDS = {
+    BASE: ("questions", "answer", "elicit"),
+    TAUGHT: ("questions", "answer", "elicit", "teach", "elicit_tuned"),
+}
 
 
 class GatheredConfidenceParameters(Parameters):
@@ -53,7 +56,9 @@ class GatheredConfidenceParameters(Parameters):
     windows: int = Field(8, ge=1, le=1000, description="windows of layers, spread evenly")
     map_questions: int = Field(16, ge=2, le=10**6, description="held-out questions of the map")
     layers: int = Field(8, ge=2, le=1000, description="layers of the map, spread evenly")
-    teaching: bool = Field(True, description="test the taught model too")
+    teaching: bool = Field(
+        True, description="test the taught model too; false needs no teaching in the run"
+    )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="matrix products")
 
 
@@ -82,7 +87,8 @@ def run_gathered_confidence(
     Args:
         config: None to take the run as it is.
     """
-    run = open_or_make_run(config, folder, figures, reuse).in_precision(parameters.precision)
+    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
+    run = open_or_make(config, folder, figures, reuse).in_precision(parameters.precision)
     conditions = (BASE, TAUGHT) if parameters.teaching else (BASE,)
     run_stages(_stages(parameters, conditions), run, {})
     stages = {name: run.stage(STAGE + name) for name in conditions}
@@ -104,13 +110,13 @@ def _stages(parameters: GatheredConfidenceParameters, conditions: Sequence[str])
             STAGE + name,
             partial(read_condition, condition=name, **drawn),
             ("model", "elicit", "seed"),
-            NEEDS,
+            NEEDS[name],
             given=drawn,
         )
         for name in conditions
     ]
     measure = partial(measure_gathered, conditions=conditions)
-    needs = (*NEEDS, *(stage.name for stage in readings))
+    needs = (*NEEDS[conditions[-1]], *(stage.name for stage in readings))
     reads = ("seed", "bootstrap_resamples", "probe")
     return [*readings, record_stage(WORK, measure, reads, needs, parameters.model_dump())]
 

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.experiments.finished_run import open_or_make_run
+from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
 from workbench.experiments.learned_subspaces.items import FEWEST_HELD_OUT, FEWEST_TRAINED
 from workbench.experiments.learned_subspaces.page import make_page
 from workbench.experiments.learned_subspaces.results import LayerSubspaces, read_layer
@@ -57,7 +57,8 @@ class LearnedSubspacesParameters(Parameters):
         "confidence", description="the model's own expected confidence, or right and wrong answers"
     )
     condition: Literal["base", "taught", "both"] = Field(
-        "both", description="the model before teaching, after it, or both"
+        "both",
+        description="the model before teaching, which needs none in the run, after it, or both",
     )
     n_train: int = Field(
         128, ge=FEWEST_TRAINED, le=10**6, description="training questions, searched on"
@@ -103,7 +104,9 @@ def run_learned_subspaces(
         WorkbenchError: before any forward of the search, for layers and ranks that do not fit the
             model.
     """
-    run = open_or_make_run(config, folder, figures, reuse).in_precision(parameters.precision)
+    base_alone = parameters.condition == BASE
+    open_or_make = open_or_make_probed_run if base_alone else open_or_make_run
+    run = open_or_make(config, folder, figures, reuse).in_precision(parameters.precision)
     layers = searched_layers(run, parameters)
     conditions = (BASE, TAUGHT) if parameters.condition == BOTH else (parameters.condition,)
     stages = {
