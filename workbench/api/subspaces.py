@@ -64,10 +64,7 @@ class LearnedSubspaces:
 
     def figure(self) -> go.Figure:
         """Draw accuracy and donor slope of every subspace beside those of its placebos."""
-        named = {
-            f"rank {each.rank}{' (found)' if each.boundless else ''}": each for each in self.found
-        }
-        return swapped_figure(named).figure()
+        return swapped_figure({each.name: each for each in self.found}).figure()
 
     def _ipython_display_(self) -> None:
         show_result(self.figure(), self.summary().to_html())

@@ -5,6 +5,7 @@ its probes for experiments that need no teaching.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,41 @@ from workbench.loop import (
 )
 from workbench.loop.checks import check_probed_run
 from workbench.loop.run import Run
+from workbench.mechanisms.record import BASE, TAUGHT
+from workbench.models import LanguageModel
 from workbench.pipeline.stages import Reuse
 from workbench.pipeline.store import RunStore
 
 PROBED = ("questions", "answer", "elicit", "probe")
 """The stages of the main loop that need no teaching."""
+READ_IN = {
+    BASE: ("questions", "answer", "elicit"),
+    TAUGHT: ("questions", "answer", "elicit", "teach", "elicit_tuned"),
+}
+"""The stages that asked a run's model in each condition."""
 
 
-def open_or_make_run(config: RunConfig | None, folder: Path, figures: Path, reuse: Reuse) -> Run:
+def model_in_condition(run: Run, condition: str) -> AbstractContextManager[LanguageModel]:
+    """Return a context that gives a run's model as it was loaded, or with its adapter."""
+    return nullcontext(run.lm) if condition == BASE else run.with_adapter("teach")
+
+
+def open_or_make_run(
+    config: RunConfig | None, folder: Path, figures: Path, reuse: Reuse, *, taught: bool = True
+) -> Run:
     """Open the complete run in ``folder`` as it is; where there is none, make it first.
 
     Args:
         config: None for the settings of the existing run, or else the defaults.
         reuse: ``replace`` makes a run of other settings anew.
+        taught: false for an experiment that reads nothing of teaching, for which the stages PROBED
+            are enough.
 
     Raises:
         WorkbenchError: where ``config`` is given and the run was made with other settings.
     """
+    if not taught:
+        return open_or_make_probed_run(config, folder, figures, reuse)
     if config is not None and is_complete(folder):
         others = _differences(load_config(folder / CONFIG), config)
         if others and not reuse.replace:

@@ -25,9 +25,10 @@ def swapped_figure(found: Mapping[str, FoundSubspace]) -> SwappedSubspaces:
     return SwappedSubspaces(
         rows={
             name: [
-                SwapRow(_WORDS[swapped], measures.accuracy, measures.donor_slope, placebo)
+                SwapRow(
+                    _WORDS[swapped], measures.accuracy, measures.donor_slope, swapped in PLACEBOS
+                )
                 for swapped, measures in each.rows().items()
-                for placebo in (swapped in PLACEBOS,)
                 if swapped in _WORDS
             ]
             for name, each in found.items()

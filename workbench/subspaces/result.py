@@ -113,6 +113,11 @@ class FoundSubspace:
     def rank(self) -> int:
         return self.subspace.rank
 
+    @property
+    def name(self) -> str:
+        """Its rank in words, and whether that was found."""
+        return f"rank {self.rank}{' (found)' if self.boundless else ''}"
+
     def rows(self) -> dict[str, SwapMeasures]:
         """Return all measures by what was swapped, the subspace first."""
         return {

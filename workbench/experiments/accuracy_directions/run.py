@@ -35,7 +35,7 @@ from workbench.experiments.accuracy_directions.steering import (
     steer_adaptively,
     steering_stage,
 )
-from workbench.experiments.finished_run import PROBED, open_or_make_probed_run, open_or_make_run
+from workbench.experiments.finished_run import PROBED, open_or_make_run
 from workbench.experiments.parameters import NONE, Parameters
 from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, ModelCondition
 from workbench.loop.run import Run
@@ -102,8 +102,7 @@ def run_accuracy_directions(
     Raises:
         WorkbenchError: for a run that does not reason where one is named.
     """
-    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
-    run = open_or_make(config, folder, figures, reuse)
+    run = open_or_make_run(config, folder, figures, reuse, taught=parameters.teaching)
     named = parameters.reasoned
     reasoned = find_reasoned_run(run, named, reuse) if named != NONE else None
     conditions = (BEFORE, AFTER) if parameters.teaching else (BEFORE,)

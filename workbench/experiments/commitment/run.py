@@ -23,7 +23,7 @@ from workbench.experiments.commitment.page import make_page
 from workbench.experiments.commitment.pushes import PUSHED, PushPlan, push_choices
 from workbench.experiments.commitment.pushes import STAGE as PUSHES
 from workbench.experiments.commitment.results import ANGLES, PASSES, measure_commitment
-from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
+from workbench.experiments.finished_run import open_or_make_run
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.patching_maps.maps import spaced_layers
 from workbench.loop.run import Run
@@ -89,8 +89,7 @@ def run_commitment(
     Raises:
         WorkbenchError: for a run that thinks, or whose answers came from a file.
     """
-    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
-    run = open_or_make(config, folder, figures, reuse)
+    run = open_or_make_run(config, folder, figures, reuse, taught=parameters.teaching)
     run_stages(_stages(run, parameters), run, {})
     measured = run.stage(stage_name(WORK.name))
     return Commitment(

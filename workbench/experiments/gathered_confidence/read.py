@@ -11,7 +11,6 @@ alone and no map is made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import torch
 from workbench.arrays import Floats, Rows
 from workbench.elicit.segments import AFTER_ANSWER as AFTER
 from workbench.elicit.segments import ANSWER, CONFIDENCE, Segment
+from workbench.experiments.finished_run import model_in_condition
 from workbench.experiments.gathered_confidence.cut_edges import (
     BY_WINDOW,
     RANDOM_DRAWS,
@@ -78,7 +78,7 @@ def read_condition(
 ) -> dict[str, Any]:
     """Read every cut and swap of one condition of the model, and save them."""
     base = condition == BASE
-    with nullcontext(run.lm) if base else run.with_adapter("teach") as lm:
+    with model_in_condition(run, condition) as lm:
         held = patching_items(run, lm, n_questions)
         inputs, seed = held.after, run.config.seed
         stated = readouts(stage, inputs, held.reading, held.batches, "stated confidence")
@@ -188,7 +188,7 @@ def _floor(stage: StageStore, pairs: DonorPairs, held: PatchingItems) -> float:
     """Return the largest move of a reading by the question's own states, as arithmetic alone
     makes.
     """
-    cell = Cell((layer_sites([held.before.lm.n_layers // 2])[0],), (held.part(AFTER),))
+    cell = Cell((layer_sites([held.after.lm.n_layers // 2])[0],), (held.part(AFTER),))
     base, own = patched_readouts(stage, pairs.own, [cell], "own states")
     return float(np.abs(own - base[:, None]).max())
 

@@ -18,7 +18,7 @@ import pandas as pd
 from pydantic import Field
 
 from workbench.config import RunConfig
-from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
+from workbench.experiments.finished_run import READ_IN, open_or_make_run
 from workbench.experiments.gathered_confidence.page import Curves, make_page
 from workbench.experiments.gathered_confidence.read import MAP, READINGS, read_condition
 from workbench.experiments.gathered_confidence.results import (
@@ -42,11 +42,6 @@ from workbench.patch.effect_map import Axis, EffectMap
 from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 from workbench.pipeline.store import StageStore
 from workbench.report import Page
-
-NEEDS = {
-    BASE: ("questions", "answer", "elicit"),
-    TAUGHT: ("questions", "answer", "elicit", "teach", "elicit_tuned"),
-}
 
 
 class GatheredConfidenceParameters(Parameters):
@@ -87,8 +82,8 @@ def run_gathered_confidence(
     Args:
         config: None to take the run as it is.
     """
-    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
-    run = open_or_make(config, folder, figures, reuse).in_precision(parameters.precision)
+    run = open_or_make_run(config, folder, figures, reuse, taught=parameters.teaching)
+    run = run.in_precision(parameters.precision)
     conditions = (BASE, TAUGHT) if parameters.teaching else (BASE,)
     run_stages(_stages(parameters, conditions), run, {})
     stages = {name: run.stage(STAGE + name) for name in conditions}
@@ -110,13 +105,13 @@ def _stages(parameters: GatheredConfidenceParameters, conditions: Sequence[str])
             STAGE + name,
             partial(read_condition, condition=name, **drawn),
             ("model", "elicit", "seed"),
-            NEEDS[name],
+            READ_IN[name],
             given=drawn,
         )
         for name in conditions
     ]
     measure = partial(measure_gathered, conditions=conditions)
-    needs = (*NEEDS[conditions[-1]], *(stage.name for stage in readings))
+    needs = (*READ_IN[conditions[-1]], *(stage.name for stage in readings))
     reads = ("seed", "bootstrap_resamples", "probe")
     return [*readings, record_stage(WORK, measure, reads, needs, parameters.model_dump())]
 

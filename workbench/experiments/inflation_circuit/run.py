@@ -18,7 +18,7 @@ import pandas as pd
 from pydantic import Field
 
 from workbench.config import RunConfig
-from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
+from workbench.experiments.finished_run import open_or_make_run
 from workbench.experiments.inflation_circuit.page import make_page
 from workbench.experiments.inflation_circuit.read import (
     InflationQuestions,
@@ -91,8 +91,7 @@ def run_inflation_circuit(
     Args:
         config: None to take the run as it is.
     """
-    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
-    run = open_or_make(config, folder, figures, reuse)
+    run = open_or_make_run(config, folder, figures, reuse, taught=parameters.teaching)
     conditions = {BASE: BEFORE} | ({TAUGHT: AFTER} if parameters.teaching else {})
     stages = [_stage(each, parameters) for each in conditions.values()]
     taught = tuple(each.readings for each in conditions.values())

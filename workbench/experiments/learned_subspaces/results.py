@@ -39,8 +39,7 @@ class SearchedSubspace:
 
     def name(self, *, with_seed: bool) -> str:
         """Return its rank, and its seed where there are several, in words."""
-        rank = f"rank {self.found.rank}{' (found)' if self.found.boundless else ''}"
-        return f"{rank}, seed {self.seed}" if with_seed else rank
+        return f"{self.found.name}, seed {self.seed}" if with_seed else self.found.name
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
+from workbench.experiments.finished_run import READ_IN, open_or_make_run
 from workbench.experiments.learned_subspaces.items import FEWEST_HELD_OUT, FEWEST_TRAINED
 from workbench.experiments.learned_subspaces.page import make_page
 from workbench.experiments.learned_subspaces.results import LayerSubspaces, read_layer
@@ -35,10 +35,6 @@ from workbench.report import Page
 from workbench.subspaces.search import MOST_DIRECTIONS
 
 STAGE = "learned_subspaces/"
-NEEDS = {
-    BASE: ("questions", "answer", "elicit"),
-    TAUGHT: ("questions", "answer", "elicit", "teach", "elicit_tuned"),
-}
 DEFAULT_LAYERS = 3
 BOTH = "both"
 
@@ -104,9 +100,8 @@ def run_learned_subspaces(
         WorkbenchError: before any forward of the search, for layers and ranks that do not fit the
             model.
     """
-    base_alone = parameters.condition == BASE
-    open_or_make = open_or_make_probed_run if base_alone else open_or_make_run
-    run = open_or_make(config, folder, figures, reuse).in_precision(parameters.precision)
+    run = open_or_make_run(config, folder, figures, reuse, taught=parameters.condition != BASE)
+    run = run.in_precision(parameters.precision)
     layers = searched_layers(run, parameters)
     conditions = (BASE, TAUGHT) if parameters.condition == BOTH else (parameters.condition,)
     stages = {
@@ -161,7 +156,7 @@ def _stage(parameters: LearnedSubspacesParameters, condition: str, layer: int) -
         f"{STAGE}{condition}-layer{layer}",
         partial(search_layer, condition=condition, layer=layer, **given),
         ("model", "elicit", "seed", "bootstrap_resamples"),
-        NEEDS[condition],
+        READ_IN[condition],
         given=given,
     )
 

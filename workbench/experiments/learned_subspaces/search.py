@@ -8,13 +8,13 @@ of the held-out questions, and what is drawn for the placebos; the questions sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from workbench.experiments.finished_run import model_in_condition
 from workbench.experiments.learned_subspaces.items import choose_sides, metric_of, variables_of
 from workbench.experiments.learned_subspaces.results import (
     LayerSubspaces,
@@ -22,8 +22,6 @@ from workbench.experiments.learned_subspaces.results import (
     save_layer,
 )
 from workbench.loop.run import Run
-from workbench.mechanisms.record import BASE
-from workbench.models import LanguageModel
 from workbench.models.random_weights import random_like
 from workbench.patch.inputs import Reading
 from workbench.pipeline.store import StageStore
@@ -57,7 +55,7 @@ def search_layer(
     resamples = run.config.bootstrap_resamples
     answers = HeldOutAnswers(sides.held_out.correct, sides.held_out.domain)
     searched: list[SearchedSubspace] = []
-    with _model(run, condition) as lm:
+    with model_in_condition(run, condition) as lm:
         prompts = sides.prompts(lm)
         own, other = variables_of(
             variable, sides, prompts, Reading(metric, tokens_per_forward), seed
@@ -105,12 +103,3 @@ def search_layer(
         "trained": len(sides.train.rows),
         "held_out": len(sides.held_out.rows),
     }
-
-
-@contextmanager
-def _model(run: Run, condition: str) -> Iterator[LanguageModel]:
-    if condition == BASE:
-        yield run.lm
-    else:
-        with run.with_adapter("teach") as tuned:
-            yield tuned

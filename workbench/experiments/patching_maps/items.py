@@ -83,7 +83,8 @@ def patching_items(context: Run, tuned: LanguageModel, items: int) -> PatchingIt
     """Choose ``items`` held-out questions of a run, evenly over domains, an even number so that
     they pair up.
 
-    ``tuned`` is the model with the run's adapter on (:meth:`workbench.loop.run.Run.with_adapter`).
+    ``tuned`` is the model with the run's adapter on (:meth:`workbench.loop.run.Run.with_adapter`),
+    or the base model, of which ``after`` is then the one to read.
 
     Raises:
         WorkbenchError: for fewer than two held-out questions.

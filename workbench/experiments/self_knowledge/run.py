@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from workbench.config import RunConfig
-from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
+from workbench.experiments.finished_run import open_or_make_run
 from workbench.experiments.parameters import NONE, Parameters
 from workbench.experiments.self_knowledge.other_model import OtherModel, find_other_model
 from workbench.experiments.self_knowledge.page import make_page
@@ -69,8 +69,7 @@ def run_self_knowledge(
     Raises:
         WorkbenchError: for another model that cannot be compared.
     """
-    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
-    run = open_or_make(config, folder, figures, reuse)
+    run = open_or_make_run(config, folder, figures, reuse, taught=parameters.teaching)
     named = parameters.other
     other = find_other_model(run, named, reuse) if named != NONE else None
     run_stages(_stages(run, parameters, other), run, {})

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.experiments.finished_run import open_or_make_probed_run, open_or_make_run
+from workbench.experiments.finished_run import open_or_make_run
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.text_bottleneck.ceiling import (
     CeilingQuestions,
@@ -124,8 +124,7 @@ def run_bottleneck(
     lenses = _named(conditions, "lens", given.lens, given.lens_conditions, both)
     compared = _named(conditions, "geometry", given.geometry, given.geometry_conditions, both)
     ceilings = _named(conditions, "ceiling", given.ceiling, given.ceiling_conditions, (BEFORE,))
-    open_or_make = open_or_make_run if parameters.teaching else open_or_make_probed_run
-    run = open_or_make(config, folder, figures, reuse)
+    run = open_or_make_run(config, folder, figures, reuse, taught=parameters.teaching)
     stages = stages_of_conditions(conditions, parameters.condition_questions)
     stages += [_steps(each) for each in conditions]
     stages += [_lens(each, parameters.lens_questions) for each in lenses]
