@@ -93,6 +93,22 @@ def trim_heap() -> None:
     trim(0)
 
 
+def map_blocks(least_bytes: int) -> None:
+    """Have the C library, where it can, take every block of ``least_bytes`` or more from the system
+    and give it back when it is freed, and share one heap between all threads.
+
+    It would raise that size by itself as blocks are freed, and reserve 64 MiB of addresses for
+    each thread: what a process maps would then say little about what it uses.
+    """
+    mapped_from, most_heaps = -3, -8  # M_MMAP_THRESHOLD and M_ARENA_MAX of glibc
+    try:
+        tune = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    tune(mapped_from, least_bytes)
+    tune(most_heaps, 1)
+
+
 class _WeightsFile:
     """An open file of weights, whose weights are read by :class:`_Weight`."""
 
