@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,6 +111,33 @@ def test_torch_says_whether_the_processor_has_bfloat16_units() -> None:
     found = compat.has_bfloat16_units()
     if flags is not None and "flags" in flags:
         assert found == ("avx512_bf16" in flags or "amx_tile" in flags)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the heap is read from /proc")
+def test_blocks_above_a_size_are_mapped_and_given_back(tmp_path: Path) -> None:
+    """The heap of a process of its own does not grow by blocks of which every second is freed."""
+    script = tmp_path / "blocks.py"
+    script.write_text(
+        "import sys\n"
+        "from workbench.compat import map_blocks\n"
+        "def heap():\n"
+        "    lines = open('/proc/self/maps').read().splitlines()\n"
+        "    spans = [line.split()[0].split('-') for line in lines if line.endswith('[heap]')]\n"
+        "    return sum(int(end, 16) - int(start, 16) for start, end in spans)\n"
+        "if sys.argv[1] == 'mapped':\n"
+        "    map_blocks(2**20)\n"
+        "del_first = bytearray(24 * 2**20)\n"
+        "del del_first  # glibc now takes blocks up to this size from the heap\n"
+        "before = heap()\n"
+        "blocks = [bytearray(8 * 2**20) for _ in range(8)]\n"
+        "print((heap() - before) // 2**20)\n"
+    )
+    grown = {
+        kind: int(subprocess.run([sys.executable, script, kind], capture_output=True,
+                                 check=True, text=True).stdout)
+        for kind in ("plain", "mapped")
+    }  # fmt: skip
+    assert grown["mapped"] < 4 < 56 <= grown["plain"]
 
 
 def test_nnsight_describes_its_environment(tiny_lm: LanguageModel) -> None:

@@ -190,6 +190,19 @@ def test_a_full_cache_takes_no_further_row() -> None:
     assert first.largest == 90
 
 
+def test_what_a_row_took_is_not_counted_once_another_cache_has_it() -> None:
+    """Three rows of 20 bytes move to a cache where they take 30: 90 are the most, not 150."""
+    first = PrefixBytes(1000, 10, 0)
+    second = PrefixBytes(1000, 10, 0, first)
+    first.keep([0, 1, 2], [2, 2, 2])
+    first.largest = second.largest = 0
+    for row in range(3):
+        first.drop([row])
+        second.keep([row], [3])
+    assert (first.held, second.held) == (0, 90)
+    assert max(first.largest, second.largest) == 90
+
+
 def test_words() -> None:
     assert [gigabytes(each) for each in (0, 1e6, 2.5e9, 40e9)] == [
         "–", "<0.01 GB", "2.50 GB", "40 GB",

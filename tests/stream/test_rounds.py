@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.support.tiny_models import PACKABLE
+from workbench import compat
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
 from workbench.stream import spill
@@ -215,3 +216,28 @@ def test_without_a_streamed_model_tasks_run_one_after_another(make_tiny: MakeTin
     said: list[int] = []
     assert run_together([partial(said.append, n) for n in range(3)], "said") == [None] * 3
     assert said == [0, 1, 2]
+
+
+def test_tasks_in_memory_give_back_what_they_freed_once_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, trimmed = [100.0], []
+    monkeypatch.setattr(compat.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(compat, "_trimmed", [100.0])
+    trim = compat.trim_heap
+
+    def noted() -> None:
+        trimmed.append(now[0])
+        trim()
+
+    monkeypatch.setattr(compat, "trim_heap", noted)
+
+    def work(seconds: float) -> float:
+        now[0] += seconds
+        return now[0]
+
+    steps = (0.5, 0.75, 0.5, 2.0, 0.25)
+    assert run_together([partial(work, step) for step in steps]) == [
+        100.5, 101.25, 101.75, 103.75, 104.0,
+    ]  # fmt: skip
+    assert trimmed == [101.25, 103.75]

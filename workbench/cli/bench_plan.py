@@ -15,6 +15,7 @@ from workbench.cli.bench import show
 from workbench.cli.options import PrintJson
 from workbench.cli.terminal import bars
 from workbench.config import load_config
+from workbench.settings.file import read_assignments
 
 
 def plan(
@@ -25,6 +26,9 @@ def plan(
     last: Annotated[
         str, typer.Option(help="The last stage that is run: answer, elicit, ..., patch.")
     ] = "patch",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, as questions.path=mine.jsonl.")
+    ] = None,
     as_json: PrintJson = False,
 ) -> None:
     """Planned passes, tokens, seconds and memory of a run beside those measured."""
@@ -37,6 +41,7 @@ def plan(
             "questions.limit": questions,
             "patch.n_questions": 16,
             "patch.share": 0,
+            **read_assignments(set_ or []),
         },
     )
     with bars(Console(stderr=True)):

@@ -91,12 +91,14 @@ def in_float32(lm: LanguageModel) -> Iterator[None]:
     restored afterwards.
     """
     rounded, entered = _rounded(lm), _entered(lm)
+    trim_heap()  # what earlier passes freed fits few of the wider matrices
     _widen(rounded)
     _leave(entered)
     try:
         yield
     finally:
         _round(rounded)
+        trim_heap()
         _enter(entered, lm)
 
 

@@ -21,6 +21,7 @@ class PrefixBytes:
         of_token: bytes of one token's keys and values.
         shared: tokens that are kept once for all rows.
         sibling: the cache whose bytes count too.
+        largest: the most bytes that both held at a time, since it was last set.
     """
 
     most: int
@@ -41,15 +42,18 @@ class PrefixBytes:
         for row, count in zip(rows, tokens, strict=True):
             own = count - self.shared if count > self.shared else count
             size = own * self.of_token
-            other = 0 if self.sibling is None else self.sibling.held
             if self.full or row in self.rows:
                 continue
-            if self.held + other + size > self.most:
+            if self.together() + size > self.most:
                 self.full = True
                 continue
             self.rows[row] = size
             self.held += size
-            self.largest = max(self.largest, self.held)
+            self.largest = max(self.largest, self.together())
+
+    def together(self) -> int:
+        """Return the bytes that it and its sibling hold."""
+        return self.held + (0 if self.sibling is None else self.sibling.held)
 
     def drop(self, rows: Iterable[int]) -> None:
         """Drop ``rows`` where they are kept."""
@@ -64,7 +68,7 @@ class PrefixBytes:
             return 0
         self.begun = True
         self.held += self.shared * self.of_token
-        self.largest = max(self.largest, self.held)
+        self.largest = max(self.largest, self.together())
         return self.shared
 
     def missing(

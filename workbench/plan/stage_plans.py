@@ -121,17 +121,16 @@ def plan_stages(
     loop = planned_stages()
     every = {**loop, **(bottleneck_stages() if bottleneck else {})}
     for name, plan in every.items():
-        run.prompt_cache.largest, run.reply_cache.largest = (
-            run.prompt_cache.held,
-            run.reply_cache.held,
-        )
+        caches = (run.prompt_cache, run.reply_cache)
+        for cache in caches:
+            cache.largest = cache.together()
         groups = plan(run)
         probes = probe_operations(run, shape) if name in PROBES else 0.0
         if not groups and not probes:
             continue
         kept = min(
             float(config.model.kv_cache_bytes),
-            float(run.prompt_cache.largest + run.reply_cache.largest),
+            float(max(cache.largest for cache in caches)),
         )
         fits = probe_bytes(run, shape) if name in PROBES else 0.0
         of_pass = sum(peak_pass(forwards_in(groups), shape, formats))

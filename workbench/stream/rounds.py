@@ -22,6 +22,7 @@ from weakref import WeakSet
 from greenlet import GreenletExit, getcurrent
 
 from workbench import progress
+from workbench.compat import trim_heap_if_due
 from workbench.stream.tasks import Task, current_task, give_way, same_switches
 
 if TYPE_CHECKING:
@@ -59,11 +60,20 @@ def run_together(
     """
     if not _streams:
         shown = works if description is None else progress.track(works, description)
-        return [work() for work in shown]
+        return [_work_alone(work) for work in shown]
     rounds = _rounds.get()
     if rounds is None:
         return Rounds(min(stream.most_waiting_bytes for stream in _streams)).run(works, description)
     return rounds.run_inside(works)
+
+
+def _work_alone(work: Callable[[], Result]) -> Result:
+    """Return what ``work`` does. What it freed is given back, because the next is of other lengths
+    and its tensors fit into few of the holes.
+    """
+    result = work()
+    trim_heap_if_due()
+    return result
 
 
 class Rounds:
