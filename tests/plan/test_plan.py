@@ -7,6 +7,7 @@ import pytest
 
 from workbench.config import RunConfig, load_config
 from workbench.errors import WorkbenchError
+from workbench.loop.questions import drawn_questions
 from workbench.plan.forwards import whole_forward
 from workbench.plan.machine import parse_machine
 from workbench.plan.memory import cache_bytes, recorded_states_size, working_bytes
@@ -14,6 +15,7 @@ from workbench.plan.number_formats import NumberFormats
 from workbench.plan.placements import Placed
 from workbench.plan.plan import Plan, make_plan
 from workbench.plan.prefix_bytes import PrefixBytes
+from workbench.plan.questions import _limited, plan_questions
 from workbench.plan.rows import (
     assumptions,
     duration,
@@ -51,8 +53,27 @@ def test_every_stage_with_work_has_its_line(plan: Plan) -> None:
     assert rows["bottleneck_lens_before"]["tokens"].endswith("(about)")
     assert "not done" not in {row["time"] for row in rows.values()}
     assert len(placement_rows(plan)) == 5
-    assert any("first accepted" in sentence for sentence in assumptions(plan))
+    assert any("half of the tokens" in sentence for sentence in assumptions(plan))
     json.dumps(plan_values(plan), allow_nan=False)
+
+
+def test_answers_are_drawn_out_to_half_of_their_limit(config: RunConfig) -> None:
+    found = {}
+    for limit in (0, 16):
+        elicit = config.elicit.model_copy(update={"answer_tokens": limit})
+        found[limit] = plan_questions(config.model_copy(update={"elicit": elicit}), 40)
+    count, word = found[0].tokenizer, len(found[0].tokenizer(" so").input_ids)
+    own = [
+        len(count(question.answers[0]).input_ids)
+        for question in drawn_questions(_limited(config, 40))[0]
+    ]
+    assert min(own) < 8 < max(own)
+    for one, other, had, written in zip(
+        found[16].conversations, found[0].conversations, own, found[16].answered, strict=True
+    ):
+        has = had + len(one.tokens) - len(other.tokens)
+        assert has == had if had >= 8 else 8 <= has < 8 + word
+        assert written == min(16, has + 1)
 
 
 def test_what_a_placement_cannot_do_is_said(plan: Plan) -> None:

@@ -1,8 +1,9 @@
 """Lay out the prompts and conversations of a run before anything is answered.
 
-What the model will write is not known, so it is assumed, and said: the answer is the first accepted
-one of each question, or the longest that its limit allows, and the stated confidence is the most
-common length of the scale's texts. Prompts are written with the model's own tokenizer where it lies
+What the model will write is not known, so it is assumed, and said: an answer takes half of the
+tokens that its limit allows, or as many as the first accepted one where that is longer, because
+small models answer in sentences, and the stated confidence is the most common length of the scale's
+texts. Prompts are written with the model's own tokenizer where it lies
 on this machine, else with that of the default model, whose vocabulary is small, so that counts come
 out on the high side. Of many questions the first are tokenised and their lengths repeated.
 
@@ -156,13 +157,14 @@ def plan_questions(config: RunConfig, count: int | None = None) -> PlannedQuesti
     total = len(drawn_questions(_limited(config, None))[0]) if wanted is None else wanted
     questions, split = drawn_questions(_limited(config, min(total, TOKENISED)))
     limits = config.elicit
-    answers = [_answer(question) for question in questions]
+    answers = [_answer(question, tokenizer, limits.answer_tokens // 2) for question in questions]
     texts = [prompt_text(question) for question in questions]
     numbers = scale_tokens(tokenizer, fmt)
     thought = "so " * limits.reasoning_tokens if fmt.reasoning_prefix else ""
     notes = [
         note,
-        "Answers are as long as the first accepted one of each question.",
+        "Answers take half of the tokens they may have, or those of the first accepted one where "
+        "that is longer.",
         f"{total:,} questions repeat the lengths of {len(questions):,}."
         if total > len(questions)
         else "",
@@ -229,10 +231,12 @@ def repeat(found: PlannedQuestions, total: int) -> PlannedQuestions:
     )
 
 
-def _answer(question: Question) -> str:
-    if question.answers:
-        return question.answers[0]
-    return question.options[0] if question.options else "unknown"
+def _answer(question: Question, tokenizer: Any, least: int) -> str:
+    """Return the first accepted answer, drawn out to ``least`` tokens or a few more."""
+    text = (question.answers or question.options or ("unknown",))[0]
+    while len(tokenizer(text, add_special_tokens=False).input_ids) < least:
+        text += " so"
+    return text
 
 
 def _usual_length(numbers: ScaleTokens) -> int:
