@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 TRIM_SECONDS = 1.0
@@ -94,14 +94,14 @@ def trim_heap() -> None:
     except (AttributeError, OSError, TypeError):  # another C library, another system
         return
     trim(0)
-    _trimmed[0] = time.monotonic()
+    _trimmed[0] = monotonic()
 
 
 def trim_heap_if_due() -> None:
     """Give freed memory back as :func:`trim_heap` does, unless it was within the last second: the
     pages are mapped anew when they are used again.
     """
-    if time.monotonic() - _trimmed[0] >= TRIM_SECONDS:
+    if monotonic() - _trimmed[0] >= TRIM_SECONDS:
         trim_heap()
 
 

@@ -222,7 +222,7 @@ def test_tasks_in_memory_give_back_what_they_freed_once_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now, trimmed = [100.0], []
-    monkeypatch.setattr(compat.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(compat, "monotonic", lambda: now[0])
     monkeypatch.setattr(compat, "_trimmed", [100.0])
     trim = compat.trim_heap
 
