@@ -71,6 +71,13 @@ def test_the_card_answers_as_the_verdicts_do(context: Run, found: LoopResults) -
         "it can be taught to say it; whether the state at the confidence position causes it is "
         "not clear."
     )
+    unclear = card(context, judged(found, states="not clear", text="not clear", cause="not clear"))
+    assert unclear is not None
+    assert unclear.sentence == (
+        "It can be taught to say it; it is not clear whether its states know more than what needs "
+        "no states, whether its text says it or whether the state at the confidence position "
+        "causes it."
+    )
     value = found.measures[Key("auroc2", STATED, AFTER)]
     assert isinstance(value, Estimate)
     assert f"{value.value:.2f}" in [each.value for each in shown.numbers]

@@ -30,7 +30,7 @@ from workbench.loop.rivals import RIVALS, rival_key
 from workbench.loop.run import Run
 from workbench.loop.stage_lines import said_number, said_share
 from workbench.measure import Estimate
-from workbench.measure.verdicts import CAUSE, STATES, TEACHING, TEXT, WHERE, Verdict
+from workbench.measure.verdicts import CAUSE, NOT_CLEAR, STATES, TEACHING, TEXT, WHERE, Verdict
 from workbench.models.embedded_models import title_of
 from workbench.report.findings import Card, CardNumber, Finding, Judgement
 
@@ -205,10 +205,17 @@ def _answer(found: LoopResults) -> str:
     outcome = {each.name: each.outcome for each in found.verdicts}
     if not outcome:
         return "Not judged yet: the run has not gone through."
-    parts = [
-        _ANSWERS[name].get(outcome.get(name, ""), "") for name in (STATES, TEXT, TEACHING, CAUSE)
-    ]
-    told = "; ".join(part for part in parts if part)
+    clauses: list[str] = []
+    unclear: list[str] = []
+    for name in (STATES, TEXT, TEACHING, CAUSE):
+        if name in outcome:
+            into = unclear if outcome[name] == NOT_CLEAR else clauses
+            into.append(_ANSWERS[name][outcome[name]])
+    if len(unclear) > 1:
+        clauses.append(f"it is not clear {', '.join(unclear[:-1])} or {unclear[-1]}")
+    elif unclear:
+        clauses.append(f"{unclear[0]} is not clear")
+    told = "; ".join(clauses)
     return f"{told[:1].upper()}{told[1:]}."
 
 
@@ -216,25 +223,27 @@ _ANSWERS = {
     STATES: {
         "holds": "its states know more of it than anything that sees no states",
         "does not hold": "its states know nothing of it beyond what needs no states",
-        "not clear": "whether its states know more than what needs no states is not clear",
+        NOT_CLEAR: "whether its states know more than what needs no states",
     },
     TEXT: {
         "holds": "its text says so",
         "does not hold": "its text does not say it",
-        "not clear": "whether its text says it is not clear",
+        NOT_CLEAR: "whether its text says it",
     },
     TEACHING: {
         "holds": "it can be taught to say it",
         "does not hold": "teaching did not change that",
-        "not clear": "whether teaching changed that is not clear",
+        NOT_CLEAR: "whether teaching changed that",
     },
     CAUSE: {
         "holds": "and the state at the confidence position causes what is said",
         "does not hold": "the state at the confidence position is not what causes it",
-        "not clear": "whether the state at the confidence position causes it is not clear",
+        NOT_CLEAR: "whether the state at the confidence position causes it",
     },
 }
-"""The clause of each verdict's outcome in the page's answer."""
+"""The clause of each verdict's outcome in the page's answer; of one that is not clear, what is
+not.
+"""
 
 
 def _judgement(verdict: Verdict) -> Judgement:
@@ -254,7 +263,7 @@ def _place(position: object) -> str:
 
 def _open_claims(found: LoopResults) -> Iterator[str]:
     for each in found.verdicts:
-        if each.outcome == "not clear":
+        if each.outcome == NOT_CLEAR:
             failed = [str(check) for check in each.checks if not check.passed]
             yield f"{each.sentence} Not passed: {'; '.join(failed)}."
 

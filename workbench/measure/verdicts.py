@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from workbench.measure.interval import Estimate
 from workbench.measure.within_test import WithinTest, within_test
 
 Outcome = Literal["holds", "does not hold", "not clear"]
+NOT_CLEAR: Final = "not clear"
 ALPHA = 0.025
 SMALL = 0.05
 """An AUROC2 that surely lies less than this above one half, or a gain less than this, refutes."""
@@ -152,7 +153,7 @@ def decide(name: str, checks: Iterator[Check] | tuple[Check, ...], place: str = 
         return Verdict(name, "holds", claim.holds.format(place=place), claim.rule, each)
     if any(check.refuted for check in each):
         return Verdict(name, "does not hold", claim.fails, claim.rule, each)
-    return Verdict(name, "not clear", claim.unclear, claim.rule, each)
+    return Verdict(name, NOT_CLEAR, claim.unclear, claim.rule, each)
 
 
 def above_half(name: str, test: WithinTest, interval: Estimate) -> Check:
