@@ -89,12 +89,10 @@ def trim_heap() -> None:
     """Give the memory that was freed inside the process's heap back to the system, where the C
     library can. It would keep it for later, in pieces that fit no later weight.
     """
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library, another system
-        return
-    trim(0)
-    _trimmed[0] = monotonic()
+    trim = _c_function("malloc_trim")
+    if trim is not None:
+        trim(0)
+        _trimmed[0] = monotonic()
 
 
 def trim_heap_if_due() -> None:
@@ -113,12 +111,18 @@ def map_blocks(least_bytes: int) -> None:
     each thread: what a process maps would then say little about what it uses.
     """
     mapped_from, most_heaps = -3, -8  # M_MMAP_THRESHOLD and M_ARENA_MAX of glibc
+    tune = _c_function("mallopt")
+    if tune is not None:
+        tune(mapped_from, least_bytes)
+        tune(most_heaps, 1)
+
+
+def _c_function(name: str) -> Any:
+    """Return a function of the C library; None where another library or system lacks it."""
     try:
-        tune = ctypes.CDLL(None).mallopt
+        return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):
-        return
-    tune(mapped_from, least_bytes)
-    tune(most_heaps, 1)
+        return None
 
 
 class _WeightsFile:

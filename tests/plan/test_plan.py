@@ -15,7 +15,7 @@ from workbench.plan.number_formats import NumberFormats
 from workbench.plan.placements import Placed
 from workbench.plan.plan import Plan, make_plan
 from workbench.plan.prefix_bytes import PrefixBytes
-from workbench.plan.questions import _limited, plan_questions
+from workbench.plan.questions import plan_questions
 from workbench.plan.rows import (
     assumptions,
     duration,
@@ -58,15 +58,13 @@ def test_every_stage_with_work_has_its_line(plan: Plan) -> None:
 
 
 def test_answers_are_drawn_out_to_half_of_their_limit(config: RunConfig) -> None:
-    found = {}
+    few = config.questions.model_copy(update={"limit": 40})
+    config, found = config.model_copy(update={"questions": few}), {}
     for limit in (0, 16):
         elicit = config.elicit.model_copy(update={"answer_tokens": limit})
-        found[limit] = plan_questions(config.model_copy(update={"elicit": elicit}), 40)
+        found[limit] = plan_questions(config.model_copy(update={"elicit": elicit}))
     count, word = found[0].tokenizer, len(found[0].tokenizer(" so").input_ids)
-    own = [
-        len(count(question.answers[0]).input_ids)
-        for question in drawn_questions(_limited(config, 40))[0]
-    ]
+    own = [len(count(question.answers[0]).input_ids) for question in drawn_questions(config)[0]]
     assert min(own) < 8 < max(own)
     for one, other, had, written in zip(
         found[16].conversations, found[0].conversations, own, found[16].answered, strict=True

@@ -27,7 +27,7 @@ def plan(
         str, typer.Option(help="The last stage that is run: answer, elicit, ..., patch.")
     ] = "patch",
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, as questions.path=mine.jsonl.")
+        list[str] | None, typer.Option("--set", help="One setting, as questions.source=mine.jsonl.")
     ] = None,
     as_json: PrintJson = False,
 ) -> None:

@@ -3,9 +3,9 @@
 What the model will write is not known, so it is assumed, and said: an answer takes half of the
 tokens that its limit allows, or as many as the first accepted one where that is longer, because
 small models answer in sentences, and the stated confidence is the most common length of the scale's
-texts. Prompts are written with the model's own tokenizer where it lies
-on this machine, else with that of the default model, whose vocabulary is small, so that counts come
-out on the high side. Of many questions the first are tokenised and their lengths repeated.
+texts. Prompts are written with the model's own tokenizer where it lies on this machine, else with
+that of the default model, whose vocabulary is small, so that counts come out on the high side. Of
+many questions the first are tokenised and their lengths repeated.
 
 From a finished run everything is read from its tables instead, and no number is assumed.
 """

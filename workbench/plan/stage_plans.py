@@ -120,8 +120,8 @@ def plan_stages(
     found: list[StagePlan] = []
     loop = planned_stages()
     every = {**loop, **(bottleneck_stages() if bottleneck else {})}
+    caches = (run.prompt_cache, run.reply_cache)
     for name, plan in every.items():
-        caches = (run.prompt_cache, run.reply_cache)
         for cache in caches:
             cache.largest = cache.together()
         groups = plan(run)
